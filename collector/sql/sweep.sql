@@ -1,0 +1,91 @@
+-- Sweep: what a holder that is gone has held, and what was lost on the way, is pending again.
+--
+-- $1 our backend, $2 our holder number, $3 queue.
+--   dispatched, its collector gone: at once
+--   dispatched, not begun for 60 s (doubling each time), while a sender lives: lost on the way
+--   sending, its sender gone for 30 s: may have been sent, and is counted as ambiguous
+--   the token has expired, and it was sending, or no sender lives that could tell: unconfirmed
+--
+-- First the numbers that are gone: a lock that can be had is a session that has ended, for ever.
+-- Then their rows, by those numbers. "Not held by the living" would be wrong: a row that changes
+-- hands while we wait for it would be taken from its new, living holder.
+-- Returns counts, and in how many seconds a row now within its grace can be released.
+WITH gone AS MATERIALIZED (
+    SELECT h.number, h.missing_since FROM holders AS h
+    WHERE mailroom_session($1::integer) AND h.number <> $2::integer
+      AND pg_try_advisory_xact_lock(mailroom_holder_class(), h.number)
+),
+noted AS (
+    UPDATE holders AS h SET missing_since = now()
+    FROM gone WHERE h.number = gone.number AND gone.missing_since IS NULL
+),
+senders AS MATERIALIZED (
+    SELECT EXISTS (
+        SELECT FROM holders AS h
+        WHERE h.kind = 'sender' AND h.number NOT IN (SELECT gone.number FROM gone)
+    ) AS live
+),
+held AS MATERIALIZED (
+    SELECT d.token, d.state, t.id IS NULL OR t.expires_at <= extract(epoch FROM now()) AS expired,
+        gone.missing_since, gone.number IS NOT NULL AS abandoned
+    FROM deliveries AS d
+    LEFT JOIN gone ON gone.number = d.holder
+    LEFT JOIN tokens AS t ON t.id = d.token
+    WHERE d.queue = $3::text::job_type AND d.state <> 'pending'
+),
+taken AS MATERIALIZED (
+    SELECT d.token, d.state, d.attempts,
+        h.expired AND (d.state = 'sending' OR NOT s.live) AS over,
+        d.state = 'dispatched' AND NOT h.abandoned AND s.live AS lost
+    FROM held AS h CROSS JOIN senders AS s
+    JOIN deliveries AS d ON d.token = h.token
+    LEFT JOIN gone ON gone.number = d.holder
+    WHERE (d.state = 'dispatched' AND (
+            gone.number IS NOT NULL
+            OR (h.expired AND NOT s.live)
+            OR (s.live AND d.dispatched_at
+                < now() - interval '60 seconds' * power(2, least(d.dispatches, 12) - 1))
+        )) OR (d.state = 'sending' AND gone.missing_since <= now() - interval '30 seconds')
+    ORDER BY d.token FOR NO KEY UPDATE OF d SKIP LOCKED
+),
+released AS (
+    UPDATE deliveries AS d
+    SET state = 'pending', holder = NULL, dispatched_at = NULL,
+        ambiguities = d.ambiguities + (taken.state = 'sending')::integer
+    FROM taken WHERE d.token = taken.token AND NOT taken.over
+    RETURNING d.queue
+),
+unconfirmed AS (
+    DELETE FROM deliveries AS d USING taken
+    WHERE d.token = taken.token AND taken.over
+),
+logged AS (
+    INSERT INTO delivery_log (token, attempt, outcome, detail)
+    SELECT taken.token, taken.attempts, 'unconfirmed'::delivery_outcome,
+        CASE taken.state
+            WHEN 'sending' THEN 'the sender ended during the call, and the token has expired'
+            ELSE 'handed over and never acknowledged, and the token has expired'
+        END
+    FROM taken WHERE taken.over
+    UNION ALL
+    SELECT taken.token, taken.attempts, 'ambiguous', 'the sender ended during the call'
+    FROM taken WHERE taken.state = 'sending' AND NOT taken.over
+    UNION ALL
+    SELECT taken.token, taken.attempts, 'deferred', 'lost between the collector and the sender'
+    FROM taken WHERE taken.lost
+)
+SELECT
+    (SELECT count(*) FROM released) AS released,
+    (SELECT count(*) FROM taken WHERE taken.lost) AS lost,
+    (SELECT count(*) FROM taken WHERE taken.state = 'sending' AND NOT taken.over) AS ambiguous,
+    (SELECT count(*) FROM taken WHERE taken.over) AS unconfirmed,
+    (SELECT count(*) FROM held) - (SELECT count(*) FROM taken) AS held,
+    (
+        SELECT extract(epoch FROM
+            min(coalesce(held.missing_since, now())) + interval '30 seconds' - now())::float8
+        FROM held WHERE held.state = 'sending' AND held.abandoned
+          AND coalesce(held.missing_since, now()) > now() - interval '30 seconds'
+    ) AS grace_ends_in,
+    (
+        SELECT count(mailroom_wake(q.queue)::text) FROM (SELECT DISTINCT queue FROM released) AS q
+    ) AS woken;

@@ -1,0 +1,381 @@
+//! When to claim, when to look, when to sleep. Pure: time comes in, decisions come out.
+//!
+//! A batch opens with the first wake-up and goes out when enough deliveries wait or its time is up;
+//! the start, a reconnect and a release are handed over at once. While wake-ups are rare the
+//! collector is *armed*: it holds the gate, every writer notifies, and between two notifications
+//! nothing is asked. When they come faster than about a hundred a second it stays *awake* instead
+//! and looks every few milliseconds, so that writers pay nothing.
+
+use std::time::{Duration, Instant};
+
+/// How often an awake collector looks.
+const AWAKE_POLL: Duration = Duration::from_millis(5);
+/// How soon, and at most how late, it looks again when it could not arm.
+const POLL_FIRST: Duration = Duration::from_millis(10);
+const POLL_MAX: Duration = Duration::from_secs(1);
+/// The memory of [`Heat`].
+const HEAT_SECONDS: f64 = 0.1;
+/// A hundred wake-ups a second, held for [`HEAT_SECONDS`].
+const HEAT_AWAKE: f64 = 10.0;
+const HEAT_SLEEPY: f64 = 5.0;
+/// A look counts up to so many batches ahead, so that a backlog needs few looks.
+const BATCHES_AHEAD: u32 = 8;
+
+/// What to do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Claim a batch and write it; then tell [`Batcher::claimed`].
+    Claim,
+    /// With `arm`, take the gate and tell [`Batcher::armed`]; then look how much is due and when the
+    /// next one is, and tell [`Batcher::looked`].
+    Look {
+        /// Whether to try for the gate first.
+        arm: bool,
+    },
+    /// Give the gate back; then tell [`Batcher::disarmed`].
+    Disarm,
+    /// Wait for a notification ([`Batcher::noticed`]) or this moment, if there is one.
+    Wait(Option<Instant>),
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Batcher {
+    limit: u32,
+    timeout: Duration,
+    /// Everything due goes out now, until a claim comes back short.
+    draining: bool,
+    /// Deliveries known to be due, less those claimed since.
+    known: u32,
+    /// `known` is out of date.
+    stale: bool,
+    /// When the first delivery of the present batch was noticed.
+    opened: Option<Instant>,
+    /// When a delivery that lies ahead falls due.
+    next_due: Option<Instant>,
+    armed: bool,
+    awake: bool,
+    heat: Heat,
+    /// While not armed: when to look, and how long the last wait was.
+    poll_at: Instant,
+    poll: Duration,
+}
+
+impl Batcher {
+    /// A collector that has just started: everything due goes out at once. `limit` is the rows of a
+    /// batch, at least 1.
+    pub fn new(limit: u32, timeout: Duration, now: Instant) -> Self {
+        Self {
+            limit,
+            timeout,
+            draining: true,
+            known: 0,
+            stale: true,
+            opened: None,
+            next_due: None,
+            armed: false,
+            awake: false,
+            heat: Heat { level: 0.0, at: now },
+            poll_at: now,
+            poll: POLL_FIRST,
+        }
+    }
+
+    /// How far a look should count.
+    pub fn look_limit(&self) -> u32 {
+        self.limit.saturating_mul(BATCHES_AHEAD)
+    }
+
+    /// The next thing to do.
+    pub fn step(&mut self, now: Instant) -> Step {
+        if self.armed && self.is_busy(now) {
+            return Step::Disarm;
+        }
+        if self.opened.is_some_and(|opened| now >= opened + self.timeout) {
+            self.draining = true;
+        }
+        if self.draining || self.known >= self.limit {
+            return Step::Claim;
+        }
+        let fell_due = self.next_due.is_some_and(|due| now >= due);
+        if self.stale || fell_due || (!self.armed && now >= self.poll_at) {
+            return Step::Look { arm: !self.armed && !self.awake };
+        }
+        let batch_ends = self.opened.map(|opened| opened + self.timeout);
+        let poll = (!self.armed).then_some(self.poll_at);
+        Step::Wait([batch_ends, self.next_due, poll].into_iter().flatten().min())
+    }
+
+    /// Whether writers should be spared their NOTIFY: a backlog, or many wake-ups.
+    fn is_busy(&mut self, now: Instant) -> bool {
+        self.awake |= self.heat.level(now) >= HEAT_AWAKE;
+        self.awake || self.known >= self.limit.saturating_mul(2)
+    }
+
+    /// A notification came.
+    pub fn noticed(&mut self, now: Instant) {
+        self.heat.add(now);
+        self.opened.get_or_insert(now);
+        if self.limit == 1 {
+            self.known = self.known.max(1);
+        } else {
+            self.stale = true;
+        }
+    }
+
+    /// Something became pending, and goes out at once: what was released, say.
+    pub fn drain(&mut self) {
+        self.draining = true;
+    }
+
+    /// Ask the database even without a reason: the health check.
+    pub fn check(&mut self) {
+        self.stale = true;
+    }
+
+    /// The gate was tried for.
+    pub fn armed(&mut self, armed: bool) {
+        self.armed = armed;
+    }
+
+    /// The gate was given back.
+    pub fn disarmed(&mut self) {
+        self.armed = false;
+    }
+
+    /// The answer to a look: `due` deliveries wait (counted up to [`look_limit`](Self::look_limit)),
+    /// and the next one falls due in `next_due_in`.
+    pub fn looked(&mut self, due: u32, next_due_in: Option<Duration>, now: Instant) {
+        if due > self.known && !self.armed {
+            self.heat.add(now);
+        }
+        self.stale = false;
+        self.known = due;
+        self.next_due = next_due_in.map(|wait| now + wait);
+        if due == 0 {
+            self.opened = None;
+        } else {
+            self.opened.get_or_insert(now);
+        }
+        self.awake = self.awake && self.heat.level(now) > HEAT_SLEEPY;
+        self.poll = match (self.awake, self.armed) {
+            (true, _) => AWAKE_POLL,
+            (false, true) => POLL_FIRST,
+            (false, false) => (self.poll * 2).clamp(POLL_FIRST, POLL_MAX),
+        };
+        self.poll_at = now + self.poll;
+    }
+
+    /// The answer to a claim of `limit` rows that examined so many. Fewer: nothing else was due.
+    pub fn claimed(&mut self, examined: u32) {
+        let short = examined < self.limit;
+        self.opened = None;
+        self.known = if short { 0 } else { self.known.saturating_sub(examined) };
+        self.draining &= !short;
+        self.stale |= self.known < self.limit;
+        if examined > 0 {
+            self.poll = POLL_FIRST;
+        }
+    }
+}
+
+/// How many wake-ups there were lately: each counts one, and fades.
+#[derive(Debug)]
+struct Heat {
+    level: f64,
+    at: Instant,
+}
+
+impl Heat {
+    fn level(&mut self, now: Instant) -> f64 {
+        let passed = now.saturating_duration_since(self.at).as_secs_f64();
+        self.level *= (-passed / HEAT_SECONDS).exp();
+        self.at = now;
+        self.level
+    }
+
+    fn add(&mut self, now: Instant) {
+        self.level = self.level(now) + 1.0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIMEOUT: Duration = Duration::from_secs(5);
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// A batcher that has drained, found nothing and armed.
+    fn asleep(limit: u32, timeout: Duration) -> (Batcher, Instant) {
+        let now = Instant::now();
+        let mut batcher = Batcher::new(limit, timeout, now);
+        assert_eq!(batcher.step(now), Step::Claim, "the start drains");
+        batcher.claimed(0);
+        look(&mut batcher, 0, true, now);
+        assert_eq!(batcher.step(now), Step::Wait(None), "nothing due, armed: no clock runs");
+        (batcher, now)
+    }
+
+    fn look(batcher: &mut Batcher, due: u32, gate: bool, now: Instant) {
+        match batcher.step(now) {
+            Step::Look { arm } => {
+                if arm {
+                    batcher.armed(gate);
+                }
+                batcher.looked(due, None, now);
+            }
+            other => panic!("expected a look, got {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_start_claims_full_batches_until_one_is_short() {
+        let now = Instant::now();
+        let mut batcher = Batcher::new(10, TIMEOUT, now);
+        for examined in [10, 10, 3] {
+            assert_eq!(batcher.step(now), Step::Claim);
+            batcher.claimed(examined);
+        }
+        assert_eq!(batcher.step(now), Step::Look { arm: true });
+    }
+
+    #[test]
+    fn the_first_wake_up_starts_the_clock_and_later_ones_do_not_push_it_back() {
+        let (mut batcher, start) = asleep(10, TIMEOUT);
+        batcher.noticed(start);
+        look(&mut batcher, 1, true, start);
+        assert_eq!(batcher.step(start), Step::Wait(Some(start + TIMEOUT)));
+        let later = start + 4 * SECOND;
+        batcher.noticed(later);
+        look(&mut batcher, 2, true, later);
+        assert_eq!(batcher.step(later), Step::Wait(Some(start + TIMEOUT)));
+        assert_eq!(batcher.step(start + TIMEOUT), Step::Claim);
+    }
+
+    #[test]
+    fn a_full_batch_does_not_wait() {
+        let (mut batcher, start) = asleep(10, TIMEOUT);
+        batcher.noticed(start);
+        look(&mut batcher, 10, true, start);
+        assert_eq!(batcher.step(start), Step::Claim);
+        batcher.claimed(10);
+        look(&mut batcher, 4, true, start);
+        assert_eq!(batcher.step(start), Step::Wait(Some(start + TIMEOUT)), "the rest waits");
+    }
+
+    #[test]
+    fn a_batch_of_one_needs_no_look() {
+        let (mut batcher, start) = asleep(1, TIMEOUT);
+        batcher.noticed(start);
+        assert_eq!(batcher.step(start), Step::Claim);
+        batcher.claimed(1);
+        look(&mut batcher, 0, true, start);
+        assert_eq!(batcher.step(start), Step::Wait(None));
+    }
+
+    #[test]
+    fn a_backlog_needs_one_look_for_several_batches_and_gives_the_gate_back() {
+        let (mut batcher, start) = asleep(10, TIMEOUT);
+        batcher.noticed(start);
+        look(&mut batcher, 80, true, start);
+        assert_eq!(batcher.step(start), Step::Disarm);
+        batcher.disarmed();
+        for _ in 0..8 {
+            assert_eq!(batcher.step(start), Step::Claim);
+            batcher.claimed(10);
+        }
+        assert_eq!(batcher.step(start), Step::Look { arm: true });
+    }
+
+    #[test]
+    fn what_another_collector_took_is_looked_at_again() {
+        let (mut batcher, start) = asleep(10, TIMEOUT);
+        batcher.noticed(start);
+        look(&mut batcher, 15, true, start);
+        assert_eq!(batcher.step(start), Step::Claim);
+        batcher.claimed(2);
+        assert_eq!(batcher.step(start), Step::Look { arm: false });
+    }
+
+    #[test]
+    fn without_the_gate_it_looks_again_ever_more_rarely() {
+        let mut now = Instant::now();
+        let mut batcher = Batcher::new(10, TIMEOUT, now);
+        batcher.claimed(0);
+        let mut waits = Vec::new();
+        for _ in 0..9 {
+            look(&mut batcher, 0, false, now);
+            let Step::Wait(Some(at)) = batcher.step(now) else { panic!("polls") };
+            waits.push(at - now);
+            now = at;
+        }
+        assert_eq!(waits[0], 2 * POLL_FIRST);
+        assert_eq!(waits[8], POLL_MAX);
+        batcher.claimed(1);
+        look(&mut batcher, 0, false, now);
+        let Step::Wait(Some(at)) = batcher.step(now) else { panic!("polls") };
+        assert_eq!(at - now, 2 * POLL_FIRST, "work makes it eager again");
+    }
+
+    #[test]
+    fn many_wake_ups_keep_it_awake_and_silence_lets_it_sleep() {
+        let (mut batcher, mut now) = asleep(1000, TIMEOUT);
+        let mut due = 0;
+        while batcher.step(now) != Step::Disarm {
+            due += 1;
+            assert!(due < 100, "200 wake-ups a second are many");
+            now += Duration::from_millis(5);
+            batcher.noticed(now);
+            if batcher.step(now) == (Step::Look { arm: false }) {
+                batcher.looked(due, None, now);
+            }
+        }
+        batcher.disarmed();
+        for _ in 0..20 {
+            now += AWAKE_POLL;
+            due += 1;
+            assert_eq!(batcher.step(now), Step::Look { arm: false }, "polls while rows come");
+            batcher.looked(due, None, now);
+        }
+        let mut quiet = 0;
+        while batcher.step(now) != (Step::Look { arm: true }) {
+            quiet += 1;
+            assert!(quiet < 100, "arms within half a second of silence");
+            if batcher.step(now) == (Step::Look { arm: false }) {
+                batcher.looked(due, None, now);
+            }
+            now += AWAKE_POLL;
+        }
+    }
+
+    #[test]
+    fn twenty_wake_ups_a_second_are_few() {
+        let (mut batcher, mut now) = asleep(1, Duration::ZERO);
+        for _ in 0..200 {
+            now += Duration::from_millis(50);
+            batcher.noticed(now);
+            assert_eq!(batcher.step(now), Step::Claim);
+            batcher.claimed(1);
+            look(&mut batcher, 0, true, now);
+            assert_eq!(batcher.step(now), Step::Wait(None), "stays armed");
+        }
+    }
+
+    #[test]
+    fn a_deferred_delivery_is_looked_at_when_it_falls_due() {
+        let (mut batcher, now) = asleep(10, TIMEOUT);
+        batcher.check();
+        assert_eq!(batcher.step(now), Step::Look { arm: false });
+        batcher.looked(0, Some(SECOND), now);
+        assert_eq!(batcher.step(now), Step::Wait(Some(now + SECOND)));
+        assert_eq!(batcher.step(now + SECOND), Step::Look { arm: false });
+    }
+
+    #[test]
+    fn what_was_released_goes_out_at_once() {
+        let (mut batcher, now) = asleep(10, TIMEOUT);
+        batcher.drain();
+        assert_eq!(batcher.step(now), Step::Claim);
+    }
+}

@@ -1,0 +1,227 @@
+//! The queue in PostgreSQL: all SQL of the collector, and nothing else knows a table.
+
+use std::time::Duration;
+
+use daemon::session::{Session, Sql};
+use daemon::sql;
+use daemon::trouble::Trouble;
+use tokio_postgres::Row;
+
+const CHECK: Sql = sql!("check");
+const CLAIM: Sql = sql!("claim");
+const REJECT: Sql = sql!("reject");
+const RELEASE: Sql = sql!("release");
+const RELABEL: Sql = sql!("relabel");
+const ARM: Sql = sql!("arm");
+const DISARM: Sql = sql!("disarm");
+const LOOK: Sql = sql!("look");
+const SWEEP: Sql = sql!("sweep");
+const PRUNE: Sql = sql!("prune");
+const REPORT: Sql = sql!("report");
+
+/// Every statement, for the test that prepares each against the schema.
+pub const ALL: [Sql; 11] =
+    [CHECK, CLAIM, REJECT, RELEASE, RELABEL, ARM, DISARM, LOOK, SWEEP, PRUNE, REPORT];
+
+/// A delivery that is ours to hand over, as the database has it: nothing of it is trusted yet.
+#[derive(Clone)]
+pub struct Delivery {
+    /// The token's number, which is the delivery's.
+    pub token: i64,
+    /// `actions.number`, `.path`, `.code_signed`.
+    pub action: (i16, String, bool),
+    /// Of any length.
+    pub secret: Vec<u8>,
+    /// Of any form.
+    pub code: Option<String>,
+    /// The account's address.
+    pub email: String,
+    /// The account's login.
+    pub login: String,
+    /// Times claimed since it was last begun, this one included.
+    pub dispatches: i32,
+}
+
+/// The answer to a claim.
+#[derive(Default)]
+pub struct Claim {
+    /// Rows looked at; fewer than asked for means nothing else is due.
+    pub examined: u32,
+    /// Of those, the ones that are ours, in the order to hand over.
+    pub ours: Vec<Delivery>,
+    /// When the claim was made, in the database's microseconds since 1970.
+    pub claimed_at: i64,
+}
+
+/// The answer to a look.
+#[derive(Debug, Clone, Copy)]
+pub struct Look {
+    /// Deliveries due, counted up to the limit given.
+    pub due: u32,
+    /// Until the next one falls due.
+    pub next_due_in: Option<Duration>,
+}
+
+/// What a sweep found and did.
+#[derive(Debug, Clone, Copy)]
+pub struct Sweep {
+    /// Pending again.
+    pub released: i64,
+    /// Of those: lost between the two halves.
+    pub lost: i64,
+    /// Of those: their sender ended during the call.
+    pub ambiguous: i64,
+    /// Given up: nobody can tell what became of them.
+    pub unconfirmed: i64,
+    /// Still held.
+    pub held: i64,
+    /// Until a row now within its grace can be released.
+    pub grace_ends_in: Option<Duration>,
+}
+
+/// A session that died with deliveries of ours.
+#[derive(Debug, Clone, Copy)]
+pub struct Former {
+    /// Its holder number.
+    pub number: i32,
+    /// [`Claim::claimed_at`] of the last claim that was answered.
+    pub claimed_at: i64,
+}
+
+/// One queue, over one session.
+pub struct Queue<'a> {
+    session: &'a Session,
+    name: &'a str,
+}
+
+impl<'a> Queue<'a> {
+    /// The queue called `name`.
+    pub fn new(session: &'a Session, name: &'a str) -> Self {
+        Self { session, name }
+    }
+
+    /// The channel that the triggers notify, and whether the queue exists.
+    pub async fn check(&self) -> Result<(String, bool), Trouble> {
+        let row = self.session.one(CHECK, &[&self.name]).await?;
+        Ok((row.get("channel"), row.get("queue_exists")))
+    }
+
+    /// Claims up to `limit` due deliveries.
+    pub async fn claim(&self, limit: u32) -> Result<Claim, Trouble> {
+        let (backend, number) = self.me();
+        let rows = self
+            .session
+            .rows(CLAIM, &[&backend, &number, &self.name, &i64::from(limit)])
+            .await?;
+        let mut claim = Claim { examined: saturating(rows.len()), ..Claim::default() };
+        for row in &rows {
+            claim.claimed_at = row.get("claimed_at");
+            let token: i64 = row.get("token");
+            match row.get::<_, Option<&str>>("reason") {
+                Some(reason) => tracing::info!(delivery = token, reason, "delivery_skipped"),
+                None => claim.ours.push(delivery(token, row)),
+            }
+        }
+        Ok(claim)
+    }
+
+    /// Deliveries of ours that can never be written have failed, each with its reason.
+    pub async fn reject(&self, tokens: &[i64], reasons: &[&str]) -> Result<(), Trouble> {
+        let (backend, number) = self.me();
+        self.session.rows(REJECT, &[&backend, &number, &tokens, &reasons]).await.map(drop)
+    }
+
+    /// What we dispatched and nobody began is pending again. Returns how many.
+    pub async fn release(&self) -> Result<i64, Trouble> {
+        let (backend, number) = self.me();
+        Ok(self.session.one(RELEASE, &[&backend, &number]).await?.get("released"))
+    }
+
+    /// Takes over from a former session of ours: lines written stay on their way, rows that never
+    /// became a line go back. Returns how many of each.
+    pub async fn relabel(&self, former: Former) -> Result<(i64, i64), Trouble> {
+        self.session.fence(former.number).await?;
+        let (backend, number) = self.me();
+        let row = self
+            .session
+            .one(RELABEL, &[&backend, &number, &former.number, &former.claimed_at])
+            .await?;
+        Ok((row.get("kept"), row.get("released")))
+    }
+
+    /// Gives the gate back.
+    pub async fn disarm(&self) -> Result<(), Trouble> {
+        self.session.rows(DISARM, &[&self.session.backend(), &self.name]).await.map(drop)
+    }
+
+    /// How much is due, and when the next one is.
+    pub async fn look(&self, limit: u32) -> Result<Look, Trouble> {
+        let backend = self.session.backend();
+        let row =
+            self.session.one(LOOK, &[&backend, &self.name, &i64::from(limit)]).await?;
+        let due: i64 = row.get("due");
+        Ok(Look { due: saturating(due), next_due_in: seconds(&row, "next_due_in") })
+    }
+
+    /// Takes the gate, then looks: two statements, because the look must see what was committed
+    /// before the gate was ours, but one round trip.
+    pub async fn arm_and_look(&self, limit: u32) -> Result<(bool, Look), Trouble> {
+        let backend = self.session.backend();
+        let params: [&(dyn tokio_postgres::types::ToSql + Sync); 2] = [&backend, &self.name];
+        let arm = self.session.one(ARM, &params);
+        // Polled in this order, so sent in this order.
+        let (armed, look) = tokio::join!(biased; arm, self.look(limit));
+        Ok((armed?.get("armed"), look?))
+    }
+
+    /// Frees what the dead held and what was lost.
+    pub async fn sweep(&self) -> Result<Sweep, Trouble> {
+        let (backend, number) = self.me();
+        let row = self.session.one(SWEEP, &[&backend, &number, &self.name]).await?;
+        Ok(Sweep {
+            released: row.get("released"),
+            lost: row.get("lost"),
+            ambiguous: row.get("ambiguous"),
+            unconfirmed: row.get("unconfirmed"),
+            held: row.get("held"),
+            grace_ends_in: seconds(&row, "grace_ends_in"),
+        })
+    }
+
+    /// Forgets holders that have long been gone.
+    pub async fn prune(&self) -> Result<(), Trouble> {
+        self.session.rows(PRUNE, &[&self.session.backend()]).await.map(drop)
+    }
+
+    /// Moves the queue's cursor, as a report.
+    pub async fn report(&self, token: i64) -> Result<(), Trouble> {
+        let backend = self.session.backend();
+        self.session.rows(REPORT, &[&backend, &self.name, &token]).await.map(drop)
+    }
+
+    fn me(&self) -> (i32, i32) {
+        (self.session.backend(), self.session.number())
+    }
+}
+
+fn delivery(token: i64, row: &Row) -> Delivery {
+    Delivery {
+        token,
+        action: (row.get("number"), row.get("path"), row.get("code_signed")),
+        secret: row.get("secret"),
+        code: row.get("code"),
+        email: row.get("email"),
+        login: row.get("login"),
+        dispatches: row.get("dispatches"),
+    }
+}
+
+fn seconds(row: &Row, column: &str) -> Option<Duration> {
+    // A moment later, so that it is due when we ask; and within what a clock can add.
+    let wait = row.get::<_, Option<f64>>(column)?.clamp(0.0, 1e9) + 0.001;
+    Some(Duration::from_secs_f64(wait))
+}
+
+fn saturating(count: impl TryInto<u32>) -> u32 {
+    count.try_into().unwrap_or(u32::MAX)
+}

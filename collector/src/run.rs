@@ -1,0 +1,317 @@
+//! The collector at work: one session after another until it is asked to stop.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow, bail};
+use daemon::exit::{Exit, ExitExt};
+use daemon::reconnect::Reconnect;
+use daemon::session::{Identity, Session};
+use daemon::shutdown::Shutdown;
+use daemon::trouble::Trouble;
+use tokio::time::sleep;
+
+use crate::batcher::{Batcher, Step};
+use crate::config::Config;
+use crate::emitter::Emitter;
+use crate::lines;
+use crate::queue::{self, Claim, Former, Queue};
+use crate::sweeps::Sweeps;
+
+const IDENTITY: Identity = Identity { kind: "collector", version: env!("CARGO_PKG_VERSION") };
+
+/// How long a stop waits for a line that the reader does not take. The rest of it is released.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why a session was left.
+enum End {
+    /// We were asked to stop, and the last line is whole.
+    Stopped,
+    /// Nobody reads stdout any more.
+    ReaderGone,
+    /// stdout refuses for another reason.
+    Unwritable(std::io::Error),
+    /// The connection is of no more use.
+    Lost(Trouble),
+}
+
+impl From<Trouble> for End {
+    fn from(trouble: Trouble) -> Self {
+        Self::Lost(trouble)
+    }
+}
+
+/// Collects until asked to stop, or until nobody reads.
+///
+/// # Errors
+/// When the first connection cannot be made and waiting would not mend it, or when the database is
+/// behind a transaction pooler: [`Exit::Config`].
+pub async fn run(
+    config: &Config,
+    mut emitter: Emitter,
+    shutdown: Shutdown,
+) -> anyhow::Result<Exit> {
+    tracing::info!(
+        version = IDENTITY.version,
+        queue = config.queue,
+        batch_limit = config.batch_limit,
+        "started"
+    );
+    let mut former: Option<Former> = None;
+    let channel = Some(config.channel.as_str());
+    let mut sessions = Reconnect::new(&config.database, IDENTITY, channel, &queue::ALL);
+    loop {
+        let first = sessions.is_first();
+        let session = tokio::select! {
+            biased;
+            () = shutdown.requested() => return Ok(stopped()),
+            () = emitter.reader_gone() => return Ok(reader_gone(None)),
+            session = sessions.open() => session?,
+        };
+        let queue = Queue::new(&session, &config.queue);
+        if first {
+            check(config, &queue).await.context("check the database").exit(Exit::Config)?;
+        }
+        let mut work =
+            Work { config, queue: &queue, emitter: &mut emitter, claimed_at: 0, highest: 0 };
+        let end = match work.take_over(former).await {
+            Ok(()) => {
+                former = Some(Former { number: session.number(), claimed_at: 0 });
+                work.until_the_end(&session, &shutdown).await
+            }
+            // The new session holds nothing yet, so the former one is still to be taken over.
+            Err(trouble) => End::Lost(trouble),
+        };
+        match end {
+            End::Stopped => return Ok(stopped()),
+            End::ReaderGone => return Ok(reader_gone(queue.release().await.ok())),
+            End::Unwritable(error) => {
+                _ = queue.release().await;
+                return Err(anyhow!(error).context("write to stdout").exit(Exit::Unavailable));
+            }
+            End::Lost(trouble) if trouble.will_not_mend() => {
+                return Err(anyhow!(trouble).exit(Exit::Config));
+            }
+            End::Lost(trouble) => {
+                tracing::warn!(error = %trouble, "connection_lost");
+                former = former.map(|former| Former { claimed_at: work.claimed_at, ..former });
+            }
+        }
+    }
+}
+
+fn stopped() -> Exit {
+    tracing::info!("stopped");
+    Exit::Done
+}
+
+fn reader_gone(released: Option<i64>) -> Exit {
+    tracing::warn!(released, "reader_gone");
+    Exit::Unavailable
+}
+
+/// What would make us wait for ever without a word.
+async fn check(config: &Config, queue: &Queue<'_>) -> anyhow::Result<()> {
+    let (channel, queue_exists) = queue.check().await?;
+    if channel != config.channel {
+        bail!(
+            "MAILROOM_CHANNEL_NAME: the triggers notify {channel:?}, not {:?}; set it to {channel:?} \
+             or replace the function mailroom_channel()",
+            config.channel
+        );
+    }
+    if !queue_exists {
+        bail!(
+            "MAILROOM_QUEUE_NAME: there is no queue {:?} in jobs; set it to one that is there",
+            config.queue
+        );
+    }
+    Ok(())
+}
+
+/// One session's work.
+struct Work<'a> {
+    config: &'a Config,
+    queue: &'a Queue<'a>,
+    emitter: &'a mut Emitter,
+    /// [`Claim::claimed_at`] of the last answered claim.
+    claimed_at: i64,
+    /// The highest token handed over since the cursor was last reported.
+    highest: i64,
+}
+
+impl Work<'_> {
+    /// Before anything else: what a former session of ours held.
+    async fn take_over(&mut self, former: Option<Former>) -> Result<(), Trouble> {
+        if let Some(former) = former {
+            self.claimed_at = former.claimed_at;
+            let (kept, released) = self.queue.relabel(former).await?;
+            tracing::info!(former = former.number, kept, released, "took_over");
+        }
+        self.queue.prune().await
+    }
+
+    /// Works until there is a reason not to; a line being written when it comes is finished, unless
+    /// the reader does not take it.
+    async fn until_the_end(&mut self, session: &Session, shutdown: &Shutdown) -> End {
+        let too_late = async {
+            shutdown.requested().await;
+            sleep(STOP_TIMEOUT).await;
+        };
+        tokio::select! {
+            end = self.work(session, shutdown) => match end {
+                Ok(never) => match never {},
+                Err(end) => return end,
+            },
+            () = too_late => {}
+        }
+        tracing::warn!("line_unfinished");
+        _ = self.queue.release().await;
+        End::Stopped
+    }
+
+    async fn work(
+        &mut self,
+        session: &Session,
+        shutdown: &Shutdown,
+    ) -> Result<std::convert::Infallible, End> {
+        let mut batcher =
+            Batcher::new(self.config.batch_limit, self.config.batch_timeout, Instant::now());
+        let mut sweeps = Sweeps::new(Instant::now());
+        let mut check_at = Instant::now() + self.config.healthcheck_interval;
+        loop {
+            if shutdown.is_requested() {
+                self.report().await?;
+                return Err(End::Stopped);
+            }
+            let now = Instant::now();
+            if sweeps.is_due(now) {
+                self.sweep(&mut sweeps, &mut batcher).await?;
+            }
+            match batcher.step(now) {
+                Step::Claim => {
+                    let examined = self.claim_and_emit(&mut sweeps).await?;
+                    batcher.claimed(examined);
+                }
+                Step::Look { arm } => {
+                    self.report().await?;
+                    self.look(arm, &mut batcher).await?;
+                    check_at = Instant::now() + self.config.healthcheck_interval;
+                }
+                Step::Disarm => {
+                    self.queue.disarm().await?;
+                    batcher.disarmed();
+                }
+                Step::Wait(until) => {
+                    let alarm = [until, sweeps.due_at(), Some(check_at)].into_iter().flatten().min();
+                    tokio::select! {
+                        biased;
+                        () = shutdown.requested() => {}
+                        () = session.closed() => {
+                            return Err(Trouble::lost("the connection was closed").into());
+                        }
+                        () = self.emitter.reader_gone() => return Err(End::ReaderGone),
+                        () = session.notified() => batcher.noticed(Instant::now()),
+                        () = sleep_until(alarm) => {}
+                    }
+                    if Instant::now() >= check_at {
+                        batcher.check();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Claims a batch and writes it: first committed, then written, so a crash in between leaves
+    /// rows that are ours and are released, never a line without its rows.
+    async fn claim_and_emit(&mut self, sweeps: &mut Sweeps) -> Result<u32, End> {
+        let limit = self.config.batch_limit;
+        let Claim { examined, ours, claimed_at } = self.queue.claim(limit).await?;
+        if examined > 0 {
+            self.claimed_at = claimed_at;
+        }
+        if ours.is_empty() {
+            return Ok(examined);
+        }
+        sweeps.held(Instant::now());
+        let mut bytes = Vec::new();
+        let (rows, lines, rejected) = lines::write(&self.config.secret_key, &ours, &mut bytes);
+        if !rejected.is_empty() {
+            let tokens: Vec<i64> = rejected.iter().map(|r| r.token).collect();
+            let reasons: Vec<&str> = rejected.iter().map(|r| r.reason.as_str()).collect();
+            self.queue.reject(&tokens, &reasons).await?;
+            for rejected in &rejected {
+                tracing::warn!(
+                    delivery = rejected.token,
+                    reason = rejected.reason,
+                    "delivery_failed"
+                );
+            }
+        }
+        let begun = Instant::now();
+        self.emitter.emit(&bytes).await.map_err(|error| match error.kind() {
+            std::io::ErrorKind::BrokenPipe => End::ReaderGone,
+            _ => End::Unwritable(error),
+        })?;
+        let highest = ours.iter().map(|delivery| delivery.token).max().unwrap_or_default();
+        self.highest = self.highest.max(highest);
+        let waited_ms = begun.elapsed().as_millis();
+        tracing::info!(rows, lines, waited_ms, "batch_emitted");
+        Ok(examined)
+    }
+
+    async fn look(&self, arm: bool, batcher: &mut Batcher) -> Result<(), Trouble> {
+        let limit = batcher.look_limit();
+        let look = if arm {
+            let (armed, look) = self.queue.arm_and_look(limit).await?;
+            batcher.armed(armed);
+            look
+        } else {
+            self.queue.look(limit).await?
+        };
+        batcher.looked(look.due, look.next_due_in, Instant::now());
+        Ok(())
+    }
+
+    async fn sweep(&self, sweeps: &mut Sweeps, batcher: &mut Batcher) -> Result<(), Trouble> {
+        let sweep = self.queue.sweep().await?;
+        let now = Instant::now();
+        sweeps.swept(sweep.held > 0, sweep.grace_ends_in, now);
+        if sweep.released > 0 {
+            batcher.drain();
+        }
+        if sweep.released > 0 || sweep.unconfirmed > 0 {
+            tracing::warn!(
+                released = sweep.released,
+                lost = sweep.lost,
+                ambiguous = sweep.ambiguous,
+                unconfirmed = sweep.unconfirmed,
+                "deliveries_released"
+            );
+        }
+        Ok(())
+    }
+
+    /// At the end of a drain the queue's cursor moves.
+    async fn report(&mut self) -> Result<(), Trouble> {
+        let highest = std::mem::take(&mut self.highest);
+        if highest > 0 {
+            self.queue.report(highest).await?;
+        }
+        Ok(())
+    }
+}
+
+async fn sleep_until(alarm: Option<Instant>) {
+    match alarm {
+        Some(alarm) => tokio::time::sleep_until(alarm.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What went wrong, for `main`.
+pub fn explain(result: anyhow::Result<Exit>) -> Exit {
+    result.context("collector").unwrap_or_else(|error| {
+        tracing::error!(error = format!("{error:#}"), "gave_up");
+        daemon::exit::exit_of(&error)
+    })
+}

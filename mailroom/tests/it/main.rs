@@ -1,0 +1,6 @@
+//! The crate from outside: published vectors, and laws that hold for any input.
+
+#[cfg(test)]
+mod laws;
+#[cfg(test)]
+mod vectors;

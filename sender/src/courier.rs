@@ -1,0 +1,262 @@
+//! One call from permit to record: wait for the rate, begin the rows, send, settle.
+
+use std::cell::{Cell, RefCell};
+use std::time::{Duration, Instant};
+
+use anyhow::anyhow;
+use daemon::exit::{Exit, ExitExt};
+use daemon::shutdown::Shutdown;
+use mailroom::line::Row;
+use tokio::time::sleep;
+
+use crate::config::Config;
+use crate::deliveries::{Begun, Settlement};
+use crate::ledger::{Beginning, Ledger};
+use crate::plan::Planned;
+use crate::rate::Bucket;
+use crate::retry::{self, Next};
+use crate::transport::{Call, Mail, Outcome, Transport};
+
+/// A call starts so soon after its rows were asked for, or not at all: a process that was stopped in
+/// between may have been given up by everyone else.
+const BEGIN_TO_CALL_MAX: Duration = Duration::from_secs(5);
+
+/// See the module.
+pub struct Courier<'a, T> {
+    config: &'a Config,
+    transport: &'a T,
+    ledger: Option<&'a Ledger>,
+    bucket: &'a RefCell<Bucket>,
+    calls: Cell<u64>,
+}
+
+impl<'a, T: Transport> Courier<'a, T> {
+    /// Carries calls over `transport`, recorded in `ledger`, as fast as `bucket` lets it.
+    pub fn new(
+        config: &'a Config,
+        transport: &'a T,
+        ledger: Option<&'a Ledger>,
+        bucket: &'a RefCell<Bucket>,
+    ) -> Self {
+        Self { config, transport, ledger, bucket, calls: Cell::new(0) }
+    }
+
+    /// Carries one call. A stop that is asked for before the rows have begun leaves them where they
+    /// are; later, the call is finished.
+    ///
+    /// # Errors
+    /// When this process cannot go on: the configuration is wrong, or nothing can be recorded. The
+    /// rows are pending again, or stay ours until our session ends.
+    pub async fn carry(&self, planned: Planned, shutdown: &Shutdown) -> anyhow::Result<()> {
+        let wanted = u32::try_from(planned.rows.len()).unwrap_or(u32::MAX);
+        tokio::select! {
+            biased;
+            () = shutdown.requested() => return Ok(()),
+            () = self.permit(wanted) => {}
+        }
+        let Some(ledger) = self.ledger else {
+            return self.carry_unrecorded(&planned, shutdown).await;
+        };
+        let margin = (self.transport.call_timeout() + BEGIN_TO_CALL_MAX).as_secs();
+        let margin = i64::try_from(margin).unwrap_or(i64::MAX);
+        let beginning = tokio::select! {
+            beginning = ledger.begin(&planned, margin, self.config.max_attempts) => beginning?,
+            () = while_away(ledger, shutdown) => return Ok(()),
+        };
+        let begun = beginning.begun.len();
+        let unused = wanted.saturating_sub(u32::try_from(begun).unwrap_or(u32::MAX));
+        self.bucket.borrow_mut().give_back(unused);
+        if begun < planned.rows.len() {
+            tracing::info!(rows = planned.rows.len(), begun, "rows_not_begun");
+        }
+        if begun == 0 {
+            return Ok(());
+        }
+        self.send_and_settle(ledger, &planned, beginning).await
+    }
+
+    async fn send_and_settle(
+        &self,
+        ledger: &Ledger,
+        planned: &Planned,
+        beginning: Beginning,
+    ) -> anyhow::Result<()> {
+        if beginning.is_lost() {
+            // Provably not sent; they go back when the next session takes over.
+            return Ok(());
+        }
+        let call = call(planned, &beginning.begun);
+        ledger.started(&beginning.begun);
+        let fresh = || beginning.is_fresh(BEGIN_TO_CALL_MAX);
+        let outcomes = self.send(&call, &fresh).await;
+        let misconfigured = misconfigured(&outcomes);
+        let settlements: Vec<Settlement> = beginning
+            .begun
+            .iter()
+            .zip(outcomes)
+            .map(|(begun, outcome)| Settlement {
+                token: begun.token,
+                attempt: begun.attempt,
+                next: retry::next(
+                    outcome,
+                    u32::try_from(begun.attempt).unwrap_or(u32::MAX),
+                    u32::try_from(begun.ambiguities).unwrap_or(u32::MAX),
+                    self.config.max_attempts,
+                    fastrand::f64(),
+                ),
+            })
+            .collect();
+        report(&call, &settlements);
+        ledger.settle(self.transport.name(), &settlements).await?;
+        misconfigured.map_or(Ok(()), |reason| Err(anyhow!(reason).exit(Exit::Config)))
+    }
+
+    /// Without a database nothing is recorded, so what was provably not sent is tried again here,
+    /// while the others wait in the pipe.
+    async fn carry_unrecorded(
+        &self,
+        planned: &Planned,
+        shutdown: &Shutdown,
+    ) -> anyhow::Result<()> {
+        let mut rows: Vec<&Row> = planned.rows.iter().collect();
+        for attempt in 1.. {
+            let mails = rows.iter().map(|row| mail(row, None)).collect();
+            let call = Call { action: planned.action, mails };
+            let outcomes = self.send(&call, &|| true).await;
+            if let Some(reason) = misconfigured(&outcomes) {
+                return Err(anyhow!(reason).exit(Exit::Config));
+            }
+            let mut wait = Duration::ZERO;
+            let mut again = Vec::new();
+            for (row, outcome) in rows.into_iter().zip(outcomes) {
+                let tried_enough = attempt >= self.config.max_attempts;
+                let next = retry::next(outcome, attempt, 0, 1, fastrand::f64());
+                match next {
+                    Next::Again { after, .. } if !tried_enough => {
+                        wait = wait.max(after);
+                        again.push(row);
+                    }
+                    Next::Again { reason, .. } | Next::Failed { reason } => {
+                        tracing::warn!(domain = domain(&row.email), reason, "mail_given_up");
+                    }
+                    Next::Sent { .. } => {}
+                }
+            }
+            if again.is_empty() {
+                break;
+            }
+            tracing::info!(mails = again.len(), wait_ms = wait.as_millis(), "mails_deferred");
+            rows = again;
+            let permitted = async {
+                sleep(wait).await;
+                self.permit(u32::try_from(rows.len()).unwrap_or(u32::MAX)).await;
+            };
+            tokio::select! {
+                biased;
+                () = shutdown.requested() => break,
+                () = permitted => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn send(&self, call: &Call, go: &dyn Fn() -> bool) -> Vec<Outcome> {
+        let number = self.calls.get() + 1;
+        self.calls.set(number);
+        let mails = call.mails.len();
+        tracing::info!(call = number, action = call.action.get(), mails, "call_started");
+        let started = Instant::now();
+        let outcomes = self.transport.send(call, go).await;
+        let ms = started.elapsed().as_millis();
+        let sent = outcomes.iter().filter(|o| matches!(o, Outcome::Sent { .. })).count();
+        tracing::info!(call = number, sent, not_sent = mails - sent, ms, "call_ended");
+        self.learn(&outcomes);
+        outcomes
+    }
+
+    /// What the outcomes say about the rate.
+    fn learn(&self, outcomes: &[Outcome]) {
+        let now = Instant::now();
+        let mut bucket = self.bucket.borrow_mut();
+        let mut accepted = 0;
+        for outcome in outcomes {
+            match outcome {
+                Outcome::Sent { .. } => accepted += 1,
+                Outcome::Throttled { late: false, .. } => bucket.throttled(now),
+                Outcome::Throttled { late: true, .. } | Outcome::Misconfigured { hold: true, .. } => {
+                    bucket.late(now);
+                }
+                Outcome::Deferred { .. }
+                | Outcome::Ambiguous { .. }
+                | Outcome::Rejected { .. }
+                | Outcome::Misconfigured { hold: false, .. } => {}
+            }
+        }
+        if accepted > 0 {
+            bucket.accepted(accepted, now);
+        }
+    }
+
+    /// Waits until so many recipients may be sent to.
+    async fn permit(&self, recipients: u32) {
+        loop {
+            let asked = self.bucket.borrow_mut().take(recipients, Instant::now());
+            match asked {
+                Ok(()) => return,
+                Err(wait) => sleep(wait).await,
+            }
+        }
+    }
+}
+
+/// Resolves when a stop is asked for while there is no session to begin in.
+async fn while_away(ledger: &Ledger, shutdown: &Shutdown) {
+    shutdown.requested().await;
+    ledger.away().await;
+}
+
+fn call(planned: &Planned, begun: &[Begun]) -> Call {
+    let mails = begun.iter().filter_map(|begun| {
+        planned.rows.get(begun.place).map(|row| mail(row, Some(begun.token)))
+    });
+    Call { action: planned.action, mails: mails.collect() }
+}
+
+fn mail(row: &Row, delivery: Option<i64>) -> Mail {
+    Mail {
+        delivery,
+        email: row.email.clone(),
+        login: row.login.clone(),
+        token: row.token.encode(),
+        code: row.code.map(|code| code.as_str().to_owned()),
+    }
+}
+
+/// What is wrong with our configuration, unless it may mend by itself.
+fn misconfigured(outcomes: &[Outcome]) -> Option<String> {
+    outcomes.iter().find_map(|outcome| match outcome {
+        Outcome::Misconfigured { reason, hold: false } => Some(reason.clone()),
+        _ => None,
+    })
+}
+
+/// Says of each mail that was not sent why; what was sent is in the call's line.
+fn report(call: &Call, settlements: &[Settlement]) {
+    for (mail, settlement) in call.mails.iter().zip(settlements) {
+        let (delivery, domain) = (settlement.token, domain(&mail.email));
+        match &settlement.next {
+            Next::Sent { .. } => {}
+            Next::Again { after, word, reason, .. } => {
+                let again_in_ms = after.as_millis();
+                tracing::warn!(delivery, domain, outcome = word, again_in_ms, reason, "mail_deferred");
+            }
+            Next::Failed { reason } => {
+                tracing::warn!(delivery, domain, reason, "mail_failed");
+            }
+        }
+    }
+}
+
+fn domain(email: &str) -> &str {
+    email.rsplit_once('@').map_or("", |(_, domain)| domain)
+}

@@ -1,0 +1,151 @@
+//! Amazon SES v2, by `SendBulkEmail` and stored templates.
+//!
+//! SES has no idempotency token, so nothing here repeats a call that may have been accepted. A call
+//! is repeated only after an answer that says it was refused: in halves, to find the one mail that
+//! SES refused the others for; and once after credentials that had expired.
+//!
+//! Events (and those of `kept`):
+//! * `ses_ready` (info): `region`, `endpoint`.
+//! * `send_rate_unknown` (info): `reason`.
+//! * `call_bisected` (warn): `mails`, `reason`.
+//! * `call_repeated` (warn): `mails`, `reason`: after expired credentials or a wrong clock.
+
+mod address;
+mod call_error;
+mod classify;
+mod kept;
+mod meaning;
+mod request;
+mod send;
+mod settings;
+mod transmitting;
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use aws_sdk_sesv2::Client;
+use aws_sdk_sesv2::config::{Region, SharedHttpClient};
+
+use self::call_error::CallError;
+use self::kept::Kept;
+pub use self::settings::{SesSettings, TimeOuts};
+use super::words::words;
+use super::{Call, Outcome, SendRate, Transport};
+use crate::template;
+
+/// Entries of one call (an SES limit).
+const MAILS_PER_CALL_MAX: usize = 50;
+
+/// The SES transport.
+pub struct Ses {
+    settings: SesSettings,
+    http: SharedHttpClient,
+    /// The configuration this was given, or `None`: the environment's, which can be read anew.
+    given: Option<SdkConfig>,
+    region: Option<Region>,
+    client: RefCell<Client>,
+    kept: Kept,
+}
+
+impl Ses {
+    /// A transport configured by the environment, the profile files and the machine, as AWS's own
+    /// tools are. Makes no call to SES yet, and needs no credentials until it does. Fails if the
+    /// settings cannot be right.
+    pub async fn connect(settings: SesSettings) -> anyhow::Result<Self> {
+        settings.check()?;
+        let http = settings::http_client();
+        let config = settings::from_environment(&http, None).await;
+        let kept = Kept::create(&settings.output);
+        tracing::info!(
+            region = config.region().map(AsRef::as_ref).unwrap_or_default(),
+            endpoint = config.endpoint_url().unwrap_or_default(),
+            "ses_ready"
+        );
+        Ok(Self { given: None, ..Self::new(http, config, settings, kept) })
+    }
+
+    /// A transport with a configuration of its own: credentials, region and endpoint are those of
+    /// `config`, and the environment is not read.
+    pub fn with_config(config: SdkConfig, settings: SesSettings) -> anyhow::Result<Self> {
+        settings.check()?;
+        let kept = Kept::create(&settings.output);
+        Ok(Self::new(settings::http_client(), config, settings, kept))
+    }
+
+    /// Likewise, over another HTTP client, which is not expected to bring errors to keep.
+    pub(super) fn over(
+        http: SharedHttpClient,
+        config: SdkConfig,
+        settings: SesSettings,
+    ) -> anyhow::Result<Self> {
+        settings.check()?;
+        let kept = Kept::new(&settings.output);
+        Ok(Self::new(http, config, settings, kept))
+    }
+
+    fn new(http: SharedHttpClient, config: SdkConfig, settings: SesSettings, kept: Kept) -> Self {
+        let client = settings::client(&config, &http, settings.time_outs);
+        let region = config.region().cloned();
+        Self { settings, http, given: Some(config), region, client: RefCell::new(client), kept }
+    }
+}
+
+impl Transport for Ses {
+    fn name(&self) -> &'static str {
+        "ses"
+    }
+
+    fn mails_per_call_max(&self) -> usize {
+        MAILS_PER_CALL_MAX
+    }
+
+    fn call_timeout(&self) -> Duration {
+        self.settings.time_outs.operation
+    }
+
+    async fn send_rate(&self) -> SendRate {
+        let client = self.client.borrow().clone();
+        let reason = match Box::pin(client.get_account().send()).await {
+            Ok(account) => match account.send_quota().map(|quota| quota.max_send_rate()) {
+                Some(rate) if rate > 0.0 => return SendRate::Known(rate),
+                Some(_) | None => "the account has no maximum send rate".to_owned(),
+            },
+            Err(error) => {
+                let error = CallError::new(&error, true);
+                words(&format!("{}: {}", error.label(), error.text))
+            }
+        };
+        tracing::info!(reason, "send_rate_unknown");
+        SendRate::Unknown
+    }
+
+    async fn send(&self, call: &Call, go: &dyn Fn() -> bool) -> Vec<Outcome> {
+        let Some(template) = self.settings.templates.name(call.action) else {
+            let reason =
+                format!("action {} has no template: set {}", call.action, template::SETTING);
+            return vec![Outcome::Misconfigured { reason, hold: false }; call.mails.len()];
+        };
+        let mut entries = Vec::with_capacity(call.mails.len());
+        let refusals: Vec<Option<String>> = call
+            .mails
+            .iter()
+            .map(|mail| match request::entry(call.action, mail) {
+                Ok(entry) => {
+                    entries.push(entry);
+                    None
+                }
+                Err(reason) => Some(reason),
+            })
+            .collect();
+        let mut sent = self.send_entries(template, &entries, go).await.into_iter();
+        refusals
+            .into_iter()
+            .map(|refusal| match refusal {
+                Some(reason) => Outcome::Rejected { reason },
+                // One outcome an entry, so there is always a next.
+                None => sent.next().unwrap_or(Outcome::Deferred { reason: "not tried".to_owned() }),
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,265 @@
+//! A database per test.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use tokio::sync::{Mutex, OnceCell};
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
+
+use crate::apart;
+use crate::migrations::{migrate, migrations_dir};
+use crate::postgres::{Postgres, try_shared};
+
+/// How often [`Database::wait_until`] asks.
+const POLL: Duration = Duration::from_millis(20);
+/// How long a clone waits for others to let go of the template.
+const TEMPLATE_FREE_WITHIN: Duration = Duration::from_secs(20);
+/// How long the end of a test may be held up by dropping its database.
+const DROP_WITHIN: Duration = Duration::from_secs(10);
+
+/// A database of one's own, dropped when this value is; sessions that are still in it are ended.
+#[derive(Debug)]
+pub struct Database {
+    name: String,
+    url: String,
+    conninfo: String,
+    admin_url: String,
+    /// For the questions of the test itself; made at the first, made again after a restart.
+    client: Mutex<Option<Arc<Client>>>,
+}
+
+impl Database {
+    /// An empty database with all migrations applied, on the [`shared`](crate::shared) server.
+    /// It is a clone of one that is migrated once per process.
+    ///
+    /// # Errors
+    ///
+    /// If there is no server, or a migration fails.
+    pub async fn fresh() -> anyhow::Result<Database> {
+        static TEMPLATE: OnceCell<String> = OnceCell::const_new();
+        let server = try_shared()?;
+        let template = TEMPLATE.get_or_try_init(|| make_template(server)).await?;
+        Database::create(server, Some(template)).await
+    }
+
+    /// A database without migrations, on the [`shared`](crate::shared) server.
+    ///
+    /// # Errors
+    ///
+    /// If there is no server.
+    pub async fn empty() -> anyhow::Result<Database> {
+        Database::create(try_shared()?, None).await
+    }
+
+    /// As [`fresh`](Database::fresh), on a server of the test's own.
+    ///
+    /// # Errors
+    ///
+    /// If a migration fails.
+    pub async fn fresh_on(server: &Postgres) -> anyhow::Result<Database> {
+        let database = Database::create(server, None).await?;
+        migrate(database.url(), &migrations_dir(), None).await?;
+        Ok(database)
+    }
+
+    /// As [`empty`](Database::empty), on a server of the test's own.
+    ///
+    /// # Errors
+    ///
+    /// If the server does not answer.
+    pub async fn empty_on(server: &Postgres) -> anyhow::Result<Database> {
+        Database::create(server, None).await
+    }
+
+    async fn create(server: &Postgres, template: Option<&str>) -> anyhow::Result<Database> {
+        static NUMBER: AtomicU64 = AtomicU64::new(1);
+        let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        let admin_url = server.url("postgres");
+        let admin = connect(&admin_url).await?;
+        let sql = format!("CREATE DATABASE {name} TEMPLATE {}", template.unwrap_or("template0"));
+        let deadline = Instant::now() + TEMPLATE_FREE_WITHIN;
+        loop {
+            match admin.batch_execute(&sql).await {
+                Ok(()) => break,
+                Err(error)
+                    if error.code() == Some(&SqlState::OBJECT_IN_USE)
+                        && Instant::now() < deadline => {}
+                Err(error) => return Err(error).context(sql),
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        Ok(Database {
+            url: server.url(&name),
+            conninfo: server.conninfo(&name),
+            admin_url,
+            name,
+            client: Mutex::new(None),
+        })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where it is, as a URI over TCP.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Where it is, as `key=value` words through the Unix socket.
+    pub fn conninfo(&self) -> &str {
+        &self.conninfo
+    }
+
+    /// A connection of the caller's own, driven by a task of the current runtime.
+    ///
+    /// # Errors
+    ///
+    /// If the server does not answer.
+    pub async fn client(&self) -> anyhow::Result<Client> {
+        connect(&self.url).await
+    }
+
+    /// Runs one or more statements; the number of rows they touched.
+    ///
+    /// # Errors
+    ///
+    /// PostgreSQL's, with the SQL.
+    pub async fn execute(&self, sql: &str) -> anyhow::Result<u64> {
+        let messages = self.ask(sql).await?;
+        Ok(messages
+            .iter()
+            .map(|message| match message {
+                SimpleQueryMessage::CommandComplete(rows) => *rows,
+                _ => 0,
+            })
+            .sum())
+    }
+
+    /// All rows, as text; `None` is NULL.
+    ///
+    /// # Errors
+    ///
+    /// PostgreSQL's, with the SQL.
+    pub async fn query_rows(&self, sql: &str) -> anyhow::Result<Vec<Vec<Option<String>>>> {
+        let messages = self.ask(sql).await?;
+        Ok(messages
+            .iter()
+            .filter_map(|message| match message {
+                SimpleQueryMessage::Row(row) => {
+                    Some((0..row.len()).map(|n| row.get(n).map(str::to_owned)).collect())
+                }
+                _ => None,
+            })
+            .collect())
+    }
+
+    /// The first column of the first row, as text.
+    ///
+    /// # Errors
+    ///
+    /// PostgreSQL's, or that there is no row, or NULL; with the SQL.
+    pub async fn query_text(&self, sql: &str) -> anyhow::Result<String> {
+        let first = self.query_rows(sql).await?.into_iter().next();
+        let value = first.with_context(|| format!("no row: {sql}"))?.into_iter().next();
+        value.flatten().with_context(|| format!("NULL: {sql}"))
+    }
+
+    /// The first column of the first row, as a number.
+    ///
+    /// # Errors
+    ///
+    /// As [`query_text`](Database::query_text), or that it is not an integer.
+    pub async fn query_i64(&self, sql: &str) -> anyhow::Result<i64> {
+        let text = self.query_text(sql).await?;
+        text.parse().with_context(|| format!("{text:?} is not an integer: {sql}"))
+    }
+
+    /// Asks every 20 ms until `sql` answers true. A server that is away meanwhile is waited for.
+    ///
+    /// # Errors
+    ///
+    /// If it has not within `timeout`, or `sql` is wrong; with the SQL and the last answer.
+    pub async fn wait_until(&self, sql: &str, timeout: Duration) -> anyhow::Result<()> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            let late = Instant::now() >= deadline;
+            let answer = match self.query_rows(sql).await {
+                Ok(rows) => match rows.into_iter().next().and_then(|row| row.into_iter().next()) {
+                    Some(Some(value)) if value == "t" => return Ok(()),
+                    answer => format!("{:?}", answer.flatten()),
+                },
+                Err(error) if is_away(&error) => format!("{error:#}"),
+                Err(error) => return Err(error),
+            };
+            if late {
+                bail!("waited {timeout:?} in vain for: {sql}\nthe last answer was {answer}");
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    async fn ask(&self, sql: &str) -> anyhow::Result<Vec<SimpleQueryMessage>> {
+        let client = self.own_client().await?;
+        client.simple_query(sql).await.with_context(|| sql.to_owned())
+    }
+
+    async fn own_client(&self) -> anyhow::Result<Arc<Client>> {
+        let mut kept = self.client.lock().await;
+        if let Some(client) = kept.as_ref().filter(|client| !client.is_closed()) {
+            return Ok(client.clone());
+        }
+        let client = Arc::new(connect(&self.url).await?);
+        *kept = Some(client.clone());
+        Ok(client)
+    }
+}
+
+impl Drop for Database {
+    /// Best effort: the server may be gone, and everything with it.
+    fn drop(&mut self) {
+        let _ = apart::run(async {
+            tokio::time::timeout(DROP_WITHIN, async {
+                let admin = connect(&self.admin_url).await?;
+                let sql = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
+                admin.batch_execute(&sql).await.context(sql)
+            })
+            .await
+            .context("drop the database in time")?
+        });
+    }
+}
+
+/// Not the statement's fault: the server is stopping, starting or gone.
+fn is_away(error: &anyhow::Error) -> bool {
+    match error.downcast_ref::<tokio_postgres::Error>().and_then(tokio_postgres::Error::code) {
+        Some(code) => code.code().starts_with("57P") || code.code().starts_with("08"),
+        None => true,
+    }
+}
+
+async fn make_template(server: &Postgres) -> anyhow::Result<String> {
+    const NAME: &str = "mailroom_template";
+    let admin = connect(&server.url("postgres")).await?;
+    // An earlier attempt may have failed half-way.
+    let again = format!("DROP DATABASE IF EXISTS {NAME} WITH (FORCE)");
+    admin.batch_execute(&again).await.context(again)?;
+    let create = format!("CREATE DATABASE {NAME} TEMPLATE template0");
+    admin.batch_execute(&create).await.context(create)?;
+    migrate(&server.url(NAME), &migrations_dir(), None).await?;
+    // Nobody, autovacuum included, shall be in it while it is cloned.
+    let close = format!("ALTER DATABASE {NAME} ALLOW_CONNECTIONS false");
+    admin.batch_execute(&close).await.context(close)?;
+    Ok(NAME.to_owned())
+}
+
+async fn connect(url: &str) -> anyhow::Result<Client> {
+    let (client, connection) =
+        tokio_postgres::connect(url, NoTls).await.with_context(|| format!("connect to {url}"))?;
+    tokio::spawn(connection);
+    Ok(client)
+}

@@ -1,0 +1,40 @@
+//! What Mailroom's tests stand on: a throw-away PostgreSQL, databases made from the migrations,
+//! child processes whose logs can be waited for, a double of SES that fails on command, and a
+//! proxy that fails like a network.
+//!
+//! Everything here cleans up after itself, also when its owner is killed with SIGKILL: see
+//! [`Postgres`] and [`Running`].
+
+mod account;
+mod apart;
+mod binary;
+mod cluster;
+mod database;
+mod lines;
+mod migrations;
+mod pg_binaries;
+mod pipeline;
+mod port;
+mod postgres;
+mod process;
+mod proxy;
+mod quiet;
+mod running;
+pub mod ses;
+mod wait;
+mod watchdog;
+
+pub use binary::{binary, binary_of};
+pub use cluster::Options;
+pub use database::Database;
+pub use migrations::{migrate, migrate_down, migrations_dir};
+pub use pipeline::Pipeline;
+pub use port::free_port;
+pub use postgres::{Postgres, shared};
+pub use process::Process;
+pub use proxy::Proxy;
+pub use quiet::{assert_quiet, unexpected};
+pub use running::Running;
+pub use rustix::process::Signal;
+pub use ses::{AcceptedMail, Reply, Ses};
+pub use wait::eventually;

@@ -1,0 +1,225 @@
+//! A TCP proxy that fails like a network.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::mpsc as reply;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use crate::apart;
+
+const CHUNK_BYTES: usize = 16 * 1024;
+/// How long a fault may take to be in force.
+const OBEYED_WITHIN: Duration = Duration::from_secs(10);
+
+/// Sits between a client and a server on 127.0.0.1. Each fault is in force when its method returns.
+#[derive(Debug)]
+pub struct Proxy {
+    addr: SocketAddr,
+    upstream: SocketAddr,
+    orders: Option<mpsc::UnboundedSender<Order>>,
+    hole: watch::Sender<bool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+enum Fault {
+    Cut,
+    Refuse(bool),
+}
+
+type Order = (Fault, reply::Sender<io::Result<()>>);
+
+impl Proxy {
+    /// Starts one in front of `upstream`, on a free port. The upstream need not be there yet.
+    ///
+    /// # Errors
+    ///
+    /// If there is no port or thread to be had.
+    pub fn start(upstream: impl Into<SocketAddr>) -> anyhow::Result<Proxy> {
+        let upstream = upstream.into();
+        let runtime = apart::runtime()?;
+        let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, crate::free_port()?));
+        let listener = std::net::TcpListener::bind(addr).context("listen")?;
+        listener.set_nonblocking(true).context("set up the listener")?;
+        let (orders, received) = mpsc::unbounded_channel();
+        let (hole, seen_hole) = watch::channel(false);
+        let thread = std::thread::Builder::new()
+            .name("testkit-proxy".into())
+            .spawn(move || runtime.block_on(serve(listener, upstream, received, seen_hole)))
+            .context("start a thread")?;
+        Ok(Proxy { addr, upstream, orders: Some(orders), hole, thread: Some(thread) })
+    }
+    /// Where clients go instead.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Its port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.addr.port()
+    }
+
+    /// A URL of the upstream, leading through the proxy instead.
+    pub fn rewrite(&self, url: &str) -> String {
+        url.replace(&self.upstream.to_string(), &self.addr.to_string())
+    }
+
+    /// Breaks all connections, both sides of each being told so by a reset.
+    ///
+    /// # Errors
+    ///
+    /// If the proxy's thread is not there any more.
+    pub fn cut(&self) -> anyhow::Result<()> {
+        self.order(Fault::Cut)
+    }
+
+    /// Refuses new connections, or takes them again. Existing ones stay.
+    ///
+    /// # Errors
+    ///
+    /// If the port has been taken by someone else meanwhile.
+    pub fn refuse(&self, refuse: bool) -> anyhow::Result<()> {
+        self.order(Fault::Refuse(refuse))
+    }
+
+    /// Forwards nothing any more in either direction, while connections stay open and new ones are
+    /// taken; or forwards again, what was held back first: what a network does that loses all
+    /// packets for a while.
+    pub fn black_hole(&self, hole: bool) {
+        self.hole.send_replace(hole);
+    }
+
+    /// Ends all faults.
+    ///
+    /// # Errors
+    ///
+    /// As [`refuse`](Proxy::refuse).
+    pub fn heal(&self) -> anyhow::Result<()> {
+        self.black_hole(false);
+        self.refuse(false)
+    }
+
+    fn order(&self, fault: Fault) -> anyhow::Result<()> {
+        let (obeyed, done) = reply::channel();
+        let orders = self.orders.as_ref().context("the proxy has ended")?;
+        orders.send((fault, obeyed)).map_err(|_| anyhow!("the proxy has ended"))?;
+        done.recv_timeout(OBEYED_WITHIN)
+            .context("the proxy does not obey")?
+            .with_context(|| format!("listen on {}", self.addr))
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        drop(self.orders.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+async fn serve(
+    listener: std::net::TcpListener,
+    upstream: SocketAddr,
+    mut orders: mpsc::UnboundedReceiver<Order>,
+    hole: watch::Receiver<bool>,
+) {
+    let (Ok(addr), Ok(listener)) = (listener.local_addr(), TcpListener::from_std(listener)) else {
+        return;
+    };
+    let mut listener = Some(listener);
+    let mut lines = JoinSet::new();
+    loop {
+        tokio::select! {
+            order = orders.recv() => {
+                let Some((fault, obeyed)) = order else { return };
+                let _ = obeyed.send(match fault {
+                    Fault::Cut => {
+                        lines.shutdown().await;
+                        Ok(())
+                    }
+                    Fault::Refuse(true) => {
+                        listener = None;
+                        Ok(())
+                    }
+                    Fault::Refuse(false) if listener.is_some() => Ok(()),
+                    Fault::Refuse(false) => {
+                        TcpListener::bind(addr).await.map(|again| listener = Some(again))
+                    }
+                });
+            }
+            client = accept(listener.as_ref()) => {
+                lines.spawn(carry(client, upstream, hole.clone()));
+            }
+            Some(_) = lines.join_next() => {}
+        }
+    }
+}
+
+async fn accept(listener: Option<&TcpListener>) -> TcpStream {
+    let Some(listener) = listener else { return std::future::pending().await };
+    loop {
+        if let Ok((client, _)) = listener.accept().await {
+            return client;
+        }
+    }
+}
+
+/// A stream that ends with a reset, unless it has been closed in both directions before.
+struct Cuttable {
+    stream: TcpStream,
+    closed: bool,
+}
+
+impl Cuttable {
+    fn new(stream: TcpStream) -> Cuttable {
+        let _ = stream.set_nodelay(true);
+        Cuttable { stream, closed: false }
+    }
+}
+
+impl Drop for Cuttable {
+    fn drop(&mut self) {
+        if !self.closed {
+            let _ = self.stream.set_zero_linger();
+        }
+    }
+}
+
+async fn carry(client: TcpStream, upstream: SocketAddr, hole: watch::Receiver<bool>) {
+    let mut client = Cuttable::new(client);
+    let _ = hole.clone().wait_for(|hole| !hole).await;
+    let Ok(upstream) = TcpStream::connect(upstream).await else { return };
+    let mut upstream = Cuttable::new(upstream);
+    let (from_client, to_client) = client.stream.split();
+    let (from_upstream, to_upstream) = upstream.stream.split();
+    let both = tokio::try_join!(
+        pump(from_client, to_upstream, hole.clone()),
+        pump(from_upstream, to_client, hole),
+    );
+    client.closed = both.is_ok();
+    upstream.closed = both.is_ok();
+}
+
+async fn pump(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    mut hole: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let mut chunk = vec![0; CHUNK_BYTES];
+    loop {
+        let read = from.read(&mut chunk).await?;
+        let _ = hole.wait_for(|hole| !hole).await;
+        if read == 0 {
+            return to.shutdown().await;
+        }
+        to.write_all(&chunk[..read]).await?;
+    }
+}
