@@ -269,8 +269,10 @@ CREATE TRIGGER before_account_status_change BEFORE UPDATE OF status ON accounts
 -- it and the token still lives. Claim holds the account's row while it skips, so the log read here
 -- is complete.
 CREATE FUNCTION trg_after_account_status_change() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    owed_to job_type;
 BEGIN
-    PERFORM mailroom_wake(q.queue) FROM (
+    FOR owed_to IN
         WITH owed AS (
             INSERT INTO deliveries (token, queue, priority)
             SELECT t.id, a.queue, a.priority
@@ -287,7 +289,9 @@ BEGIN
             RETURNING deliveries.queue
         )
         SELECT DISTINCT owed.queue FROM owed
-    ) AS q;
+    LOOP
+        PERFORM mailroom_wake(owed_to);
+    END LOOP;
     RETURN NULL;
 END
 $$;

@@ -91,10 +91,11 @@ impl Batcher {
         if self.armed && self.is_busy(now) {
             return Step::Disarm;
         }
+        if self.draining || self.known >= self.limit {
+            return Step::Claim;
+        }
         if self.opened.is_some_and(|opened| now >= opened + self.timeout) {
             self.draining = true;
-        }
-        if self.draining || self.known >= self.limit {
             return Step::Claim;
         }
         let fell_due = self.next_due.is_some_and(|due| now >= due);

@@ -79,14 +79,9 @@ impl Config {
             Duration::from_millis(problems.number(name, value, default, range, "ms"))
         };
         let day = 24 * 60 * 60 * 1000;
-        let healthcheck_interval = millis(
-            "MAILROOM_HEALTHCHECK_INTERVAL",
-            said.healthcheck_interval,
-            270_000,
-            100..=day,
-        );
-        let batch_timeout =
-            millis("MAILROOM_BATCH_TIMEOUT", said.batch_timeout, 5_000, 0..=day);
+        let healthcheck_interval =
+            millis("MAILROOM_HEALTHCHECK_INTERVAL", said.healthcheck_interval, 270_000, 100..=day);
+        let batch_timeout = millis("MAILROOM_BATCH_TIMEOUT", said.batch_timeout, 5_000, 0..=day);
         if healthcheck_interval < batch_timeout {
             problems.push(
                 "MAILROOM_HEALTHCHECK_INTERVAL",

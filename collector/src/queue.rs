@@ -109,10 +109,8 @@ impl<'a> Queue<'a> {
     /// Claims up to `limit` due deliveries.
     pub async fn claim(&self, limit: u32) -> Result<Claim, Trouble> {
         let (backend, number) = self.me();
-        let rows = self
-            .session
-            .rows(CLAIM, &[&backend, &number, &self.name, &i64::from(limit)])
-            .await?;
+        let rows =
+            self.session.rows(CLAIM, &[&backend, &number, &self.name, &i64::from(limit)]).await?;
         let mut claim = Claim { examined: saturating(rows.len()), ..Claim::default() };
         for row in &rows {
             claim.claimed_at = row.get("claimed_at");
@@ -157,8 +155,7 @@ impl<'a> Queue<'a> {
     /// How much is due, and when the next one is.
     pub async fn look(&self, limit: u32) -> Result<Look, Trouble> {
         let backend = self.session.backend();
-        let row =
-            self.session.one(LOOK, &[&backend, &self.name, &i64::from(limit)]).await?;
+        let row = self.session.one(LOOK, &[&backend, &self.name, &i64::from(limit)]).await?;
         let due: i64 = row.get("due");
         Ok(Look { due: saturating(due), next_due_in: seconds(&row, "next_due_in") })
     }

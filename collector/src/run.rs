@@ -202,7 +202,8 @@ impl Work<'_> {
                     batcher.disarmed();
                 }
                 Step::Wait(until) => {
-                    let alarm = [until, sweeps.due_at(), Some(check_at)].into_iter().flatten().min();
+                    let alarm =
+                        [until, sweeps.due_at(), Some(check_at)].into_iter().flatten().min();
                     tokio::select! {
                         biased;
                         () = shutdown.requested() => {}

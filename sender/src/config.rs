@@ -70,16 +70,26 @@ impl Config {
         let database = problems
             .value_or_file("MAILROOM_DATABASE_URL", said.database_url, said.database_url_file)
             .and_then(|url| problems.check("MAILROOM_DATABASE_URL", Target::from_env(&url)));
-        let templates = said.ses_templates.map_or_else(
-            || Ok(Templates::default()),
-            |templates| Templates::parse(&templates),
-        );
+        let templates = said
+            .ses_templates
+            .map_or_else(|| Ok(Templates::default()), |templates| Templates::parse(&templates));
         let ses_rate = said.ses_rate.is_some().then(|| {
-            problems.float("MAILROOM_SES_RATE", said.ses_rate, 1.0, 0.1..=1e6, "recipients a second")
+            problems.float(
+                "MAILROOM_SES_RATE",
+                said.ses_rate,
+                1.0,
+                0.1..=1e6,
+                "recipients a second",
+            )
         });
         let most = 16;
-        let concurrency =
-            problems.number("MAILROOM_SENDER_CONCURRENCY", said.sender_concurrency, 2, 1..=most, "");
+        let concurrency = problems.number(
+            "MAILROOM_SENDER_CONCURRENCY",
+            said.sender_concurrency,
+            2,
+            1..=most,
+            "",
+        );
         let max_attempts =
             problems.number("MAILROOM_MAX_ATTEMPTS", said.max_attempts, 10, 1..=1000, "");
         let ses_templates = problems.check(template::SETTING, templates);
@@ -111,7 +121,8 @@ impl Config {
 
     /// The effective settings, a line each, secrets as `set`.
     pub fn describe(&self) -> String {
-        let database = self.database.as_ref().map_or_else(|| "not set".to_owned(), Target::describe);
+        let database =
+            self.database.as_ref().map_or_else(|| "not set".to_owned(), Target::describe);
         let rate = self.ses_rate.map_or_else(|| "as SES says".to_owned(), |rate| rate.to_string());
         format!(
             "MAILROOM_DATABASE_URL={database}\nMAILROOM_DEBUG={}\nMAILROOM_SES_CONFIG_SET={}\n\

@@ -113,11 +113,7 @@ impl<'a, T: Transport> Courier<'a, T> {
 
     /// Without a database nothing is recorded, so what was provably not sent is tried again here,
     /// while the others wait in the pipe.
-    async fn carry_unrecorded(
-        &self,
-        planned: &Planned,
-        shutdown: &Shutdown,
-    ) -> anyhow::Result<()> {
+    async fn carry_unrecorded(&self, planned: &Planned, shutdown: &Shutdown) -> anyhow::Result<()> {
         let mut rows: Vec<&Row> = planned.rows.iter().collect();
         for attempt in 1.. {
             let mails = rows.iter().map(|row| mail(row, None)).collect();
@@ -183,7 +179,8 @@ impl<'a, T: Transport> Courier<'a, T> {
             match outcome {
                 Outcome::Sent { .. } => accepted += 1,
                 Outcome::Throttled { late: false, .. } => bucket.throttled(now),
-                Outcome::Throttled { late: true, .. } | Outcome::Misconfigured { hold: true, .. } => {
+                Outcome::Throttled { late: true, .. }
+                | Outcome::Misconfigured { hold: true, .. } => {
                     bucket.late(now);
                 }
                 Outcome::Deferred { .. }
@@ -216,9 +213,9 @@ async fn while_away(ledger: &Ledger, shutdown: &Shutdown) {
 }
 
 fn call(planned: &Planned, begun: &[Begun]) -> Call {
-    let mails = begun.iter().filter_map(|begun| {
-        planned.rows.get(begun.place).map(|row| mail(row, Some(begun.token)))
-    });
+    let mails = begun
+        .iter()
+        .filter_map(|begun| planned.rows.get(begun.place).map(|row| mail(row, Some(begun.token))));
     Call { action: planned.action, mails: mails.collect() }
 }
 
@@ -248,7 +245,14 @@ fn report(call: &Call, settlements: &[Settlement]) {
             Next::Sent { .. } => {}
             Next::Again { after, word, reason, .. } => {
                 let again_in_ms = after.as_millis();
-                tracing::warn!(delivery, domain, outcome = word, again_in_ms, reason, "mail_deferred");
+                tracing::warn!(
+                    delivery,
+                    domain,
+                    outcome = word,
+                    again_in_ms,
+                    reason,
+                    "mail_deferred"
+                );
             }
             Next::Failed { reason } => {
                 tracing::warn!(delivery, domain, reason, "mail_failed");

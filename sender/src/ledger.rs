@@ -142,8 +142,7 @@ impl Ledger {
         loop {
             let session = self.session(|phase| matches!(phase, Phase::Ready(_))).await;
             let asked_at = Instant::now();
-            let asked =
-                deliveries::begin(&session, planned, margin_seconds, ambiguities_max).await;
+            let asked = deliveries::begin(&session, planned, margin_seconds, ambiguities_max).await;
             match asked {
                 Ok(begun) => return Ok(Beginning { begun, session, asked_at }),
                 Err(trouble) => self.replace(&session, trouble)?,

@@ -58,7 +58,7 @@ impl Driver {
     /// unasked meanwhile is dropped: not for a session that listens.
     ///
     /// # Errors
-    /// What ended the connection, if that came first; `work` is dropped then.
+    /// What ended the connection, unless `work` itself was told; it is dropped then.
     pub async fn run<F: Future>(&mut self, work: F) -> Result<F::Output, Error> {
         let mut work = pin!(work);
         poll_fn(|cx| {
@@ -68,6 +68,14 @@ impl Driver {
                 }
                 match self.poll_next(cx) {
                     Poll::Ready(Some(Ok(_))) => {}
+                    // The server's last words may have gone to the work, as the answer to it, with the
+                    // end of the connection right behind them.
+                    Poll::Ready(Some(Err(error))) if error.as_db_error().is_none() => {
+                        return match work.as_mut().poll(cx) {
+                            Poll::Ready(output) => Poll::Ready(Ok(output)),
+                            Poll::Pending => Poll::Ready(Err(error)),
+                        };
+                    }
                     Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
                     // Closed: the client knows, so the work ends by itself.
                     Poll::Ready(None) => return work.as_mut().poll(cx).map(Ok),

@@ -4,7 +4,7 @@ use std::error::Error;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_sesv2::config::http::HttpResponse;
-use aws_sdk_sesv2::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_sesv2::error::{ConnectorError, ProvideErrorMetadata, SdkError};
 
 /// How far a failed call got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,7 +109,8 @@ fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn 
 /// The causes in words, each said once.
 fn causes(error: &(dyn Error + 'static)) -> String {
     let mut text = String::new();
-    for cause in chain(error).skip(1) {
+    // The SDK's own layers only say that there is a cause.
+    for cause in chain(error).skip(1).filter(|cause| !cause.is::<ConnectorError>()) {
         let cause = cause.to_string();
         if !text.contains(&cause) {
             if !text.is_empty() {

@@ -1,0 +1,180 @@
+//! Sweep: the dead hold nothing, the living keep what they have.
+
+use collector::queue::{Queue, Sweep};
+use daemon::session::Session;
+use testkit::Database;
+
+use crate::support::{QUEUE, end, log, session, sign_up, states};
+
+async fn sweep(session: &Session) -> Sweep {
+    Queue::new(session, QUEUE).sweep().await.unwrap()
+}
+
+/// As if the sender `holder` had begun `token`.
+async fn begun(db: &Database, token: i64, holder: &Session) {
+    let number = holder.number();
+    db.execute(&format!(
+        "UPDATE deliveries SET state = 'sending', holder = {number}, attempts = 1, dispatches = 0
+         WHERE token = {token}"
+    ))
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
+async fn what_a_dead_collector_dispatched_is_pending_at_once() {
+    let db = Database::fresh().await.unwrap();
+    sign_up(&db, 2).await;
+    let dead = session(&db, "collector").await;
+    Queue::new(&dead, QUEUE).claim(10).await.unwrap();
+    let mine = session(&db, "collector").await;
+    assert_eq!(sweep(&mine).await.released, 0, "it lives");
+    assert_eq!(sweep(&mine).await.held, 2);
+    end(&db, dead).await;
+    let swept = sweep(&mine).await;
+    assert_eq!((swept.released, swept.held), (2, 0));
+    assert_eq!(states(&db).await, "1:pending 2:pending");
+    assert_eq!(log(&db).await, "");
+}
+
+#[tokio::test]
+async fn what_a_dead_sender_was_sending_is_pending_after_its_grace_and_counts_as_ambiguous() {
+    let db = Database::fresh().await.unwrap();
+    sign_up(&db, 1).await;
+    let mine = session(&db, "collector").await;
+    Queue::new(&mine, QUEUE).claim(10).await.unwrap();
+    let sender = session(&db, "sender").await;
+    begun(&db, 1, &sender).await;
+    let number = sender.number();
+    end(&db, sender).await;
+    let swept = sweep(&mine).await;
+    assert_eq!((swept.released, swept.held), (0, 1), "its grace begins now");
+    let grace = swept.grace_ends_in.unwrap().as_secs_f64();
+    assert!((29.0..30.1).contains(&grace), "{grace}");
+    db.execute(&format!(
+        "UPDATE holders SET missing_since = missing_since - interval '30 s' WHERE number = {number}"
+    ))
+    .await
+    .unwrap();
+    let swept = sweep(&mine).await;
+    assert_eq!((swept.released, swept.ambiguous, swept.held), (1, 1, 0));
+    assert_eq!(states(&db).await, "1:pending");
+    assert_eq!(log(&db).await, "1:ambiguous:the sender ended during the call");
+    assert_eq!(db.query_i64("SELECT ambiguities::bigint FROM deliveries").await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_slow_sender_is_never_taken_for_a_dead_one() {
+    let db = Database::fresh().await.unwrap();
+    sign_up(&db, 1).await;
+    let mine = session(&db, "collector").await;
+    Queue::new(&mine, QUEUE).claim(10).await.unwrap();
+    let sender = session(&db, "sender").await;
+    begun(&db, 1, &sender).await;
+    db.execute(
+        "UPDATE deliveries SET dispatched_at = now() - interval '1 day';
+         UPDATE tokens SET expires_at = 1;",
+    )
+    .await
+    .unwrap();
+    let swept = sweep(&mine).await;
+    assert_eq!((swept.released, swept.unconfirmed, swept.held), (0, 0, 1));
+}
+
+#[tokio::test]
+async fn a_line_lost_on_the_way_comes_again_ever_later_while_a_sender_lives() {
+    let db = Database::fresh().await.unwrap();
+    sign_up(&db, 1).await;
+    let mine = session(&db, "collector").await;
+    let queue = Queue::new(&mine, QUEUE);
+    let age = |seconds: u32| {
+        format!("UPDATE deliveries SET dispatched_at = now() - interval '{seconds} s'")
+    };
+    queue.claim(10).await.unwrap();
+    db.execute(&age(600)).await.unwrap();
+    assert_eq!(sweep(&mine).await.released, 0, "no sender that could have begun it lives");
+    let _sender = session(&db, "sender").await;
+    for seconds in [60, 120, 240] {
+        db.execute(&age(seconds - 5)).await.unwrap();
+        assert_eq!(sweep(&mine).await.lost, 0, "not yet {seconds} s");
+        db.execute(&age(seconds + 1)).await.unwrap();
+        assert_eq!(sweep(&mine).await.lost, 1);
+        assert_eq!(queue.claim(10).await.unwrap().ours.len(), 1);
+    }
+    assert!(log(&db).await.starts_with("1:deferred:lost between the collector and the sender"));
+}
+
+#[tokio::test]
+async fn what_was_handed_over_and_never_acknowledged_ends_as_unconfirmed() {
+    let db = Database::fresh().await.unwrap();
+    sign_up(&db, 2).await;
+    let mine = session(&db, "collector").await;
+    Queue::new(&mine, QUEUE).claim(10).await.unwrap();
+    db.execute("UPDATE tokens SET expires_at = 1 WHERE id = 1").await.unwrap();
+    let swept = sweep(&mine).await;
+    assert_eq!((swept.unconfirmed, swept.held), (1, 1));
+    assert_eq!(states(&db).await, "2:dispatched");
+    assert_eq!(
+        log(&db).await,
+        "1:unconfirmed:handed over and never acknowledged, and the token has expired"
+    );
+}
+
+#[tokio::test]
+async fn an_expired_line_that_no_sender_began_is_claimed_again_and_says_expired() {
+    let db = Database::fresh().await.unwrap();
+    sign_up(&db, 1).await;
+    let dead = session(&db, "collector").await;
+    Queue::new(&dead, QUEUE).claim(10).await.unwrap();
+    let mine = session(&db, "collector").await;
+    let _sender = session(&db, "sender").await;
+    db.execute("UPDATE tokens SET expires_at = 1").await.unwrap();
+    end(&db, dead).await;
+    assert_eq!(sweep(&mine).await.released, 1);
+    Queue::new(&mine, QUEUE).claim(10).await.unwrap();
+    assert_eq!(log(&db).await, "1:skipped:the token has expired");
+}
+
+/// The sweep waits for nobody: a row being begun or settled this moment is left to the living.
+#[tokio::test]
+async fn a_row_that_changes_hands_during_the_sweep_stays_with_its_new_holder() {
+    let db = Database::fresh().await.unwrap();
+    sign_up(&db, 1).await;
+    let dead = session(&db, "collector").await;
+    Queue::new(&dead, QUEUE).claim(10).await.unwrap();
+    end(&db, dead).await;
+    let sender = session(&db, "sender").await;
+    let beginning = db.client().await.unwrap();
+    let number = sender.number();
+    beginning
+        .batch_execute(&format!(
+            "BEGIN; UPDATE deliveries SET state = 'sending', holder = {number} WHERE token = 1"
+        ))
+        .await
+        .unwrap();
+    let mine = session(&db, "collector").await;
+    assert_eq!(sweep(&mine).await.released, 0);
+    beginning.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(sweep(&mine).await.released, 0);
+    assert_eq!(states(&db).await, "1:sending");
+}
+
+#[tokio::test]
+async fn holders_long_gone_are_forgotten_unless_they_hold_something() {
+    let db = Database::fresh().await.unwrap();
+    sign_up(&db, 1).await;
+    let empty = session(&db, "sender").await;
+    let holding = session(&db, "sender").await;
+    let mine = session(&db, "collector").await;
+    let queue = Queue::new(&mine, QUEUE);
+    queue.claim(1).await.unwrap();
+    begun(&db, 1, &holding).await;
+    end(&db, empty).await;
+    end(&db, holding).await;
+    sweep(&mine).await;
+    db.execute("UPDATE holders SET missing_since = missing_since - interval '25 hours'")
+        .await
+        .unwrap();
+    queue.prune().await.unwrap();
+    assert_eq!(db.query_i64("SELECT count(*) FROM holders").await.unwrap(), 2);
+}
