@@ -49,6 +49,8 @@ pub struct Batcher {
     known: u32,
     /// `known` is out of date.
     stale: bool,
+    /// Claims since the last look that came back full.
+    full_claims: u32,
     /// When the first delivery of the present batch was noticed.
     opened: Option<Instant>,
     /// When a delivery that lies ahead falls due.
@@ -71,6 +73,7 @@ impl Batcher {
             draining: true,
             known: 0,
             stale: true,
+            full_claims: 0,
             opened: None,
             next_due: None,
             armed: false,
@@ -110,7 +113,7 @@ impl Batcher {
     /// Whether writers should be spared their NOTIFY: a backlog, or many wake-ups.
     fn is_busy(&mut self, now: Instant) -> bool {
         self.awake |= self.heat.level(now) >= HEAT_AWAKE;
-        self.awake || self.known >= self.limit.saturating_mul(2)
+        self.awake || self.full_claims >= 2 || self.known >= self.limit.saturating_mul(2)
     }
 
     /// A notification came.
@@ -151,6 +154,7 @@ impl Batcher {
             self.heat.add(now);
         }
         self.stale = false;
+        self.full_claims = 0;
         self.known = due;
         self.next_due = next_due_in.map(|wait| now + wait);
         if due == 0 {
@@ -170,6 +174,7 @@ impl Batcher {
     /// The answer to a claim of `limit` rows that examined so many. Fewer: nothing else was due.
     pub fn claimed(&mut self, examined: u32) {
         let short = examined < self.limit;
+        self.full_claims = if short { 0 } else { self.full_claims.saturating_add(1) };
         self.opened = None;
         self.known = if short { 0 } else { self.known.saturating_sub(examined) };
         self.draining &= !short;
@@ -374,9 +379,17 @@ mod tests {
     }
 
     #[test]
-    fn what_was_released_goes_out_at_once() {
+    fn what_was_released_goes_out_at_once_and_many_of_them_spare_the_writers() {
         let (mut batcher, now) = asleep(10, TIMEOUT);
         batcher.drain();
+        for _ in 0..2 {
+            assert_eq!(batcher.step(now), Step::Claim);
+            batcher.claimed(10);
+        }
+        assert_eq!(batcher.step(now), Step::Disarm);
+        batcher.disarmed();
         assert_eq!(batcher.step(now), Step::Claim);
+        batcher.claimed(9);
+        assert_eq!(batcher.step(now), Step::Look { arm: true });
     }
 }

@@ -64,7 +64,8 @@ impl Config {
         let mut problems = Problems::default();
         let database = problems
             .required_or_file("MAILROOM_DATABASE_URL", said.database_url, said.database_url_file)
-            .and_then(|url| problems.check("MAILROOM_DATABASE_URL", Target::from_env(&url)));
+            .and_then(|url| problems.check("MAILROOM_DATABASE_URL", Target::from_env(&url)))
+            .map(|target| target.with_application_name("mailroom-collector"));
         let secret_key = problems
             .required_or_file("MAILROOM_SECRET_KEY", said.secret_key, said.secret_key_file)
             .and_then(|key| problems.check("MAILROOM_SECRET_KEY", key.parse()));

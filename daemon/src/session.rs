@@ -89,7 +89,14 @@ impl std::fmt::Display for OpenError {
     }
 }
 
-impl std::error::Error for OpenError {}
+impl std::error::Error for OpenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Connect(error) => error.source(),
+            Self::Register(trouble) => trouble.source(),
+        }
+    }
+}
 
 /// An open session. Dropping it closes the connection.
 #[derive(Debug)]
@@ -272,10 +279,18 @@ impl Drop for Session {
 }
 
 async fn drain(mut driver: Driver, closed: watch::Sender<bool>, news: Arc<Notify>) {
-    while let Some(Ok(message)) = driver.next().await {
-        // We LISTEN on one channel, so any notification is news. Notices are the server's log.
-        if let AsyncMessage::Notification(_) = message {
-            news.notify_one();
+    loop {
+        match driver.next().await {
+            // We LISTEN on one channel, so any notification is news.
+            Some(Ok(AsyncMessage::Notification(_))) => news.notify_one(),
+            // Notices are for the server's log.
+            Some(Ok(_)) => {}
+            Some(Err(error)) => {
+                let reason = Trouble::from_postgres("session", &error);
+                tracing::info!(reason = %reason, "session_ended");
+                break;
+            }
+            None => break,
         }
     }
     closed.send_replace(true);

@@ -69,7 +69,8 @@ impl Config {
         let dry_run = problems.flag("MAILROOM_DEBUG", said.debug, false);
         let database = problems
             .value_or_file("MAILROOM_DATABASE_URL", said.database_url, said.database_url_file)
-            .and_then(|url| problems.check("MAILROOM_DATABASE_URL", Target::from_env(&url)));
+            .and_then(|url| problems.check("MAILROOM_DATABASE_URL", Target::from_env(&url)))
+            .map(|target| target.with_application_name("mailroom-sender"));
         let templates = said
             .ses_templates
             .map_or_else(|| Ok(Templates::default()), |templates| Templates::parse(&templates));

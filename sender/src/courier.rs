@@ -41,6 +41,17 @@ impl<'a, T: Transport> Courier<'a, T> {
         Self { config, transport, ledger, bucket, calls: Cell::new(0) }
     }
 
+    /// How many mails a call may have: what the provider takes, and no more than a second's worth, so
+    /// that one call does not exceed the rate by itself.
+    pub fn call_max(&self) -> usize {
+        let most = self.transport.mails_per_call_max();
+        match self.bucket.borrow().rate() {
+            // Saturating: a rate beyond usize is no limit.
+            Some(rate) => most.min(rate.ceil() as usize).max(1),
+            None => most,
+        }
+    }
+
     /// Carries one call. A stop that is asked for before the rows have begun leaves them where they
     /// are; later, the call is finished.
     ///
@@ -174,23 +185,24 @@ impl<'a, T: Transport> Courier<'a, T> {
     fn learn(&self, outcomes: &[Outcome]) {
         let now = Instant::now();
         let mut bucket = self.bucket.borrow_mut();
-        let mut accepted = 0;
+        let accepted = outcomes.iter().filter(|o| matches!(o, Outcome::Sent { .. })).count();
+        if accepted > 0 {
+            bucket.accepted(u32::try_from(accepted).unwrap_or(u32::MAX), now);
+        }
+        // After that: a call that was partly accepted has met the limit all the same.
         for outcome in outcomes {
             match outcome {
-                Outcome::Sent { .. } => accepted += 1,
                 Outcome::Throttled { late: false, .. } => bucket.throttled(now),
                 Outcome::Throttled { late: true, .. }
                 | Outcome::Misconfigured { hold: true, .. } => {
                     bucket.late(now);
                 }
-                Outcome::Deferred { .. }
+                Outcome::Sent { .. }
+                | Outcome::Deferred { .. }
                 | Outcome::Ambiguous { .. }
                 | Outcome::Rejected { .. }
                 | Outcome::Misconfigured { hold: false, .. } => {}
             }
-        }
-        if accepted > 0 {
-            bucket.accepted(accepted, now);
         }
     }
 

@@ -115,7 +115,7 @@ async fn deliver<T: Transport, R: AsyncRead + Unpin>(
             {
                 match input.context("read stdin").exit(Exit::Unavailable)? {
                     Input::Line(number, line) => match line::parse(&line) {
-                        Ok(rows) => waiting = plan::calls(rows, transport.mails_per_call_max()).into(),
+                        Ok(rows) => waiting = plan::calls(rows, courier.call_max()).into(),
                         Err(reason) => {
                             exit = Exit::Input;
                             tracing::warn!(line = number, reason = %reason, "line_malformed");
