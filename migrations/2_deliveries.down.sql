@@ -27,7 +27,8 @@ CREATE TRIGGER before_account_insert AFTER INSERT ON accounts
     FOR EACH ROW WHEN (NEW.status = 'provisioned')
     EXECUTE FUNCTION trg_before_account_insert();
 
-CREATE OR REPLACE FUNCTION trg_after_token_inserted() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION trg_after_token_inserted() RETURNS trigger
+    LANGUAGE plpgsql SECURITY INVOKER AS $$
 BEGIN
     NOTIFY token_insert;
     RETURN NULL;

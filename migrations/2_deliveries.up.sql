@@ -222,7 +222,8 @@ CREATE TRIGGER before_account_insert AFTER INSERT ON accounts
     REFERENCING NEW TABLE AS inserted
     FOR EACH STATEMENT EXECUTE FUNCTION trg_before_account_insert();
 
-CREATE OR REPLACE FUNCTION trg_after_token_inserted() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION trg_after_token_inserted() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     INSERT INTO deliveries (token, queue, priority)
     SELECT i.id, coalesce(a.queue, mailroom_unknown_action(i.action)), a.priority
@@ -268,7 +269,8 @@ CREATE TRIGGER before_account_status_change BEFORE UPDATE OF status ON accounts
 -- A token that was skipped for its account's status is owed its mail again when the status allows
 -- it and the token still lives. Claim holds the account's row while it skips, so the log read here
 -- is complete.
-CREATE FUNCTION trg_after_account_status_change() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION trg_after_account_status_change() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     owed_to job_type;
 BEGIN
@@ -313,6 +315,18 @@ CREATE TRIGGER after_token_consumed AFTER UPDATE OF consumed_at ON tokens
     )
     EXECUTE FUNCTION trg_after_token_consumed();
 
+-- An application whose role does not own these tables signs people up all the same: what writes
+-- deliveries runs with the owner's rights, and finds its tables nowhere but here.
+DO $$
+BEGIN
+    EXECUTE format(
+        'ALTER FUNCTION trg_after_token_inserted() SET search_path = %1$I, pg_catalog, pg_temp;
+         ALTER FUNCTION trg_after_account_status_change() SET search_path = %1$I, pg_catalog, pg_temp',
+        current_schema()
+    );
+END
+$$;
+
 -- An existing database ------------------------------------------------------------------------------
 
 -- Codes that the original's generator spoiled (`#####`), as long as nobody has been told them.
@@ -321,7 +335,7 @@ ALTER TABLE tokens ALTER COLUMN code SET DEFAULT lpad(
 );
 
 UPDATE tokens SET code = DEFAULT
-WHERE id > (SELECT last_seq FROM jobs WHERE job_type = 'mailroom')
+WHERE id > coalesce((SELECT last_seq FROM jobs WHERE job_type = 'mailroom'), 0)
   AND consumed_at IS NULL
   AND expires_at > extract(epoch FROM now())
   AND (code IS NULL OR code !~ '^[0-9]{5}$');
@@ -330,7 +344,7 @@ WHERE id > (SELECT last_seq FROM jobs WHERE job_type = 'mailroom')
 INSERT INTO deliveries (token, queue, priority)
 SELECT t.id, a.queue, a.priority
 FROM tokens AS t JOIN actions AS a ON a.action = t.action
-WHERE t.id > (SELECT last_seq FROM jobs WHERE job_type = 'mailroom')
+WHERE t.id > coalesce((SELECT last_seq FROM jobs WHERE job_type = 'mailroom'), 0)
   AND t.consumed_at IS NULL
   AND t.expires_at > extract(epoch FROM now())
 ORDER BY t.id;

@@ -6,14 +6,20 @@
 --   sending, its sender gone for 30 s: may have been sent, and is counted as ambiguous
 --   the token has expired, and it was sending, or no sender lives that could tell: unconfirmed
 --
--- First the numbers that are gone: a lock that can be had is a session that has ended, for ever.
--- Then their rows, by those numbers. "Not held by the living" would be wrong: a row that changes
+-- First the numbers that are gone: known before this statement began, and not locked by anyone now,
+-- so their sessions have ended, for ever. Then their rows, by those numbers. "Not held by the living" would be wrong: a row that changes
 -- hands while we wait for it would be taken from its new, living holder.
 -- Returns counts, and in how many seconds a row now within its grace can be released.
-WITH gone AS MATERIALIZED (
+WITH alive AS MATERIALIZED (
+    SELECT l.objid::bigint AS number FROM pg_locks AS l
+    WHERE mailroom_session($1::integer)
+      AND l.locktype = 'advisory' AND l.granted AND l.objsubid = 2
+      AND l.classid::bigint = mailroom_holder_class()
+      AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
+),
+gone AS MATERIALIZED (
     SELECT h.number, h.missing_since FROM holders AS h
-    WHERE mailroom_session($1::integer) AND h.number <> $2::integer
-      AND pg_try_advisory_xact_lock(mailroom_holder_class(), h.number)
+    WHERE h.number <> $2::integer AND h.number NOT IN (SELECT alive.number FROM alive)
 ),
 noted AS (
     UPDATE holders AS h SET missing_since = now()
@@ -21,8 +27,7 @@ noted AS (
 ),
 senders AS MATERIALIZED (
     SELECT EXISTS (
-        SELECT FROM holders AS h
-        WHERE h.kind = 'sender' AND h.number NOT IN (SELECT gone.number FROM gone)
+        SELECT FROM alive JOIN holders AS h ON h.number = alive.number WHERE h.kind = 'sender'
     ) AS live
 ),
 held AS MATERIALIZED (

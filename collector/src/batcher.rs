@@ -142,6 +142,11 @@ impl Batcher {
         self.armed = armed;
     }
 
+    /// Whether we hold the gate.
+    pub fn is_armed(&self) -> bool {
+        self.armed
+    }
+
     /// The gate was given back.
     pub fn disarmed(&mut self) {
         self.armed = false;

@@ -44,9 +44,12 @@ impl Emitter {
         if FileType::from_raw_mode(rustix::fs::fstat(&out)?.st_mode) != FileType::Fifo {
             return Ok(Self { out: Out::File(File::from(out)) });
         }
-        let bytes = (batch as usize).saturating_mul(ROW_BYTES).next_power_of_two();
-        // A wish: a pipe that already holds more, or a kernel that refuses, works as well.
-        _ = rustix::pipe::fcntl_setpipe_size(&out, bytes.clamp(PIPE_BYTES_MIN, PIPE_BYTES_MAX));
+        #[cfg(target_os = "linux")]
+        {
+            let bytes = (batch as usize).saturating_mul(ROW_BYTES).next_power_of_two();
+            // A wish: a pipe that already holds more, or a kernel that refuses, works as well.
+            _ = rustix::pipe::fcntl_setpipe_size(&out, bytes.clamp(PIPE_BYTES_MIN, PIPE_BYTES_MAX));
+        }
         let own = reopen(&out).unwrap_or(out);
         let flags = rustix::fs::fcntl_getfl(&own)?;
         rustix::fs::fcntl_setfl(&own, flags | OFlags::NONBLOCK)?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use daemon::session::{Session, Sql};
+use daemon::session::{Former, Session, Sql};
 use daemon::sql;
 use daemon::trouble::Trouble;
 use tokio_postgres::Row;
@@ -81,10 +81,10 @@ pub struct Sweep {
 
 /// A session that died with deliveries of ours.
 #[derive(Debug, Clone, Copy)]
-pub struct Former {
-    /// Its holder number.
-    pub number: i32,
-    /// [`Claim::claimed_at`] of the last claim that was answered.
+pub struct Predecessor {
+    /// The session.
+    pub session: Former,
+    /// [`Claim::claimed_at`] of the last claim whose rows went to stdout.
     pub claimed_at: i64,
 }
 
@@ -137,12 +137,15 @@ impl<'a> Queue<'a> {
 
     /// Takes over from a former session of ours: lines written stay on their way, rows that never
     /// became a line go back. Returns how many of each.
-    pub async fn relabel(&self, former: Former) -> Result<(i64, i64), Trouble> {
-        self.session.fence(former.number).await?;
+    pub async fn relabel(&self, predecessor: Predecessor) -> Result<(i64, i64), Trouble> {
+        let former = predecessor.session;
+        if !self.session.fence(former).await? {
+            return Ok((0, 0));
+        }
         let (backend, number) = self.me();
         let row = self
             .session
-            .one(RELABEL, &[&backend, &number, &former.number, &former.claimed_at])
+            .one(RELABEL, &[&backend, &number, &former.number, &predecessor.claimed_at])
             .await?;
         Ok((row.get("kept"), row.get("released")))
     }

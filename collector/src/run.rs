@@ -1,26 +1,30 @@
 //! The collector at work: one session after another until it is asked to stop.
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::anyhow;
 use daemon::exit::{Exit, ExitExt};
 use daemon::reconnect::Reconnect;
 use daemon::session::{Identity, Session};
 use daemon::shutdown::Shutdown;
 use daemon::trouble::Trouble;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::batcher::{Batcher, Step};
 use crate::config::Config;
 use crate::emitter::Emitter;
-use crate::lines;
-use crate::queue::{self, Claim, Former, Queue};
+use crate::lines::{self, Rejected};
+use crate::queue::{self, Claim, Predecessor, Queue};
 use crate::sweeps::Sweeps;
 
 const IDENTITY: Identity = Identity { kind: "collector", version: env!("CARGO_PKG_VERSION") };
 
 /// How long a stop waits for a line that the reader does not take. The rest of it is released.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A line that takes longer has met a full pipe.
+const GATE_PATIENCE: Duration = Duration::from_millis(20);
 
 /// Why a session was left.
 enum End {
@@ -56,11 +60,11 @@ pub async fn run(
         batch_limit = config.batch_limit,
         "started"
     );
-    let mut former: Option<Former> = None;
+    let mut predecessor: Option<Predecessor> = None;
+    let mut checked = false;
     let channel = Some(config.channel.as_str());
     let mut sessions = Reconnect::new(&config.database, IDENTITY, channel, &queue::ALL);
     loop {
-        let first = sessions.is_first();
         let session = tokio::select! {
             biased;
             () = shutdown.requested() => return Ok(stopped()),
@@ -68,14 +72,11 @@ pub async fn run(
             session = sessions.open() => session?,
         };
         let queue = Queue::new(&session, &config.queue);
-        if first {
-            check(config, &queue).await.context("check the database").exit(Exit::Config)?;
-        }
         let mut work =
             Work { config, queue: &queue, emitter: &mut emitter, claimed_at: 0, highest: 0 };
-        let end = match work.take_over(former).await {
+        let end = match work.prepare(&mut checked, predecessor).await? {
             Ok(()) => {
-                former = Some(Former { number: session.number(), claimed_at: 0 });
+                predecessor = Some(Predecessor { session: session.former(), claimed_at: 0 });
                 work.until_the_end(&session, &shutdown).await
             }
             // The new session holds nothing yet, so the former one is still to be taken over.
@@ -88,12 +89,14 @@ pub async fn run(
                 _ = queue.release().await;
                 return Err(anyhow!(error).context("write to stdout").exit(Exit::Unavailable));
             }
-            End::Lost(trouble) if trouble.will_not_mend() => {
+            End::Lost(trouble) if trouble.is_pooled() => {
                 return Err(anyhow!(trouble).exit(Exit::Config));
             }
             End::Lost(trouble) => {
                 tracing::warn!(error = %trouble, "connection_lost");
-                former = former.map(|former| Former { claimed_at: work.claimed_at, ..former });
+                if let Some(predecessor) = &mut predecessor {
+                    predecessor.claimed_at = work.claimed_at;
+                }
             }
         }
     }
@@ -110,22 +113,23 @@ fn reader_gone(released: Option<i64>) -> Exit {
 }
 
 /// What would make us wait for ever without a word.
-async fn check(config: &Config, queue: &Queue<'_>) -> anyhow::Result<()> {
+async fn check(config: &Config, queue: &Queue<'_>) -> Result<anyhow::Result<()>, Trouble> {
     let (channel, queue_exists) = queue.check().await?;
-    if channel != config.channel {
-        bail!(
+    let problem = if channel != config.channel {
+        anyhow!(
             "MAILROOM_CHANNEL_NAME: the triggers notify {channel:?}, not {:?}; set it to {channel:?} \
              or replace the function mailroom_channel()",
             config.channel
-        );
-    }
-    if !queue_exists {
-        bail!(
+        )
+    } else if !queue_exists {
+        anyhow!(
             "MAILROOM_QUEUE_NAME: there is no queue {:?} in jobs; set it to one that is there",
             config.queue
-        );
-    }
-    Ok(())
+        )
+    } else {
+        return Ok(Ok(()));
+    };
+    Ok(Err(problem).exit(Exit::Config))
 }
 
 /// One session's work.
@@ -140,14 +144,25 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// Before anything else: what a former session of ours held.
-    async fn take_over(&mut self, former: Option<Former>) -> Result<(), Trouble> {
-        if let Some(former) = former {
-            self.claimed_at = former.claimed_at;
-            let (kept, released) = self.queue.relabel(former).await?;
-            tracing::info!(former = former.number, kept, released, "took_over");
+    /// Before anything else: whether we are where we should be, and what a former session held.
+    async fn prepare(
+        &mut self,
+        checked: &mut bool,
+        predecessor: Option<Predecessor>,
+    ) -> anyhow::Result<Result<(), Trouble>> {
+        if !*checked {
+            match check(self.config, self.queue).await {
+                Ok(fits) => fits?,
+                Err(trouble) => return Ok(Err(trouble)),
+            }
+            *checked = true;
         }
-        self.queue.prune().await
+        let Some(predecessor) = predecessor else { return Ok(Ok(())) };
+        self.claimed_at = predecessor.claimed_at;
+        Ok(self.queue.relabel(predecessor).await.map(|(kept, released)| {
+            let former = predecessor.session.number;
+            tracing::info!(former, kept, released, "took_over");
+        }))
     }
 
     /// Works until there is a reason not to; a line being written when it comes is finished, unless
@@ -165,7 +180,8 @@ impl Work<'_> {
             () = too_late => {}
         }
         tracing::warn!("line_unfinished");
-        _ = self.queue.release().await;
+        // If PostgreSQL does not answer either, our session's end releases them.
+        _ = timeout(STOP_TIMEOUT, self.queue.release()).await;
         End::Stopped
     }
 
@@ -178,6 +194,7 @@ impl Work<'_> {
             Batcher::new(self.config.batch_limit, self.config.batch_timeout, Instant::now());
         let mut sweeps = Sweeps::new(Instant::now());
         let mut check_at = Instant::now() + self.config.healthcheck_interval;
+        self.queue.prune().await?;
         loop {
             if shutdown.is_requested() {
                 self.report().await?;
@@ -189,8 +206,7 @@ impl Work<'_> {
             }
             match batcher.step(now) {
                 Step::Claim => {
-                    let examined = self.claim_and_emit(&mut sweeps).await?;
-                    batcher.claimed(examined);
+                    self.claim_and_emit(&mut batcher, &mut sweeps).await?;
                 }
                 Step::Look { arm } => {
                     self.report().await?;
@@ -216,6 +232,7 @@ impl Work<'_> {
                     }
                     if Instant::now() >= check_at {
                         batcher.check();
+                        sweeps.check(Instant::now());
                     }
                 }
             }
@@ -224,32 +241,38 @@ impl Work<'_> {
 
     /// Claims a batch and writes it: first committed, then written, so a crash in between leaves
     /// rows that are ours and are released, never a line without its rows.
-    async fn claim_and_emit(&mut self, sweeps: &mut Sweeps) -> Result<u32, End> {
-        let limit = self.config.batch_limit;
-        let Claim { examined, ours, claimed_at } = self.queue.claim(limit).await?;
-        if examined > 0 {
-            self.claimed_at = claimed_at;
-        }
+    async fn claim_and_emit(
+        &mut self,
+        batcher: &mut Batcher,
+        sweeps: &mut Sweeps,
+    ) -> Result<(), End> {
+        let Claim { examined, ours, claimed_at } =
+            self.queue.claim(self.config.batch_limit).await?;
+        batcher.claimed(examined);
         if ours.is_empty() {
-            return Ok(examined);
+            return Ok(());
         }
         sweeps.held(Instant::now());
         let mut bytes = Vec::new();
         let (rows, lines, rejected) = lines::write(&self.config.secret_key, &ours, &mut bytes);
-        if !rejected.is_empty() {
-            let tokens: Vec<i64> = rejected.iter().map(|r| r.token).collect();
-            let reasons: Vec<&str> = rejected.iter().map(|r| r.reason.as_str()).collect();
-            self.queue.reject(&tokens, &reasons).await?;
-            for rejected in &rejected {
-                tracing::warn!(
-                    delivery = rejected.token,
-                    reason = rejected.reason,
-                    "delivery_failed"
-                );
-            }
-        }
+        self.reject(&rejected).await?;
+        // From here on these rows count as written: the reader may act on any line of them.
+        self.claimed_at = claimed_at;
         let begun = Instant::now();
-        self.emitter.emit(&bytes).await.map_err(|error| match error.kind() {
+        let mut emit = pin!(self.emitter.emit(&bytes));
+        let emitted = match timeout(GATE_PATIENCE, &mut emit).await {
+            Ok(emitted) => emitted,
+            Err(_) if batcher.is_armed() => {
+                // The reader is slow, so we are not asleep, and writers need not notify. Whatever
+                // comes of that, the line is finished: half of one would spoil the next.
+                let (emitted, disarmed) = tokio::join!(emit, self.queue.disarm());
+                disarmed?;
+                batcher.disarmed();
+                emitted
+            }
+            Err(_) => emit.await,
+        };
+        emitted.map_err(|error| match error.kind() {
             std::io::ErrorKind::BrokenPipe => End::ReaderGone,
             _ => End::Unwritable(error),
         })?;
@@ -257,7 +280,21 @@ impl Work<'_> {
         self.highest = self.highest.max(highest);
         let waited_ms = begun.elapsed().as_millis();
         tracing::info!(rows, lines, waited_ms, "batch_emitted");
-        Ok(examined)
+        Ok(())
+    }
+
+    /// What cannot be written has failed, and says why.
+    async fn reject(&self, rejected: &[Rejected]) -> Result<(), Trouble> {
+        if rejected.is_empty() {
+            return Ok(());
+        }
+        let tokens: Vec<i64> = rejected.iter().map(|r| r.token).collect();
+        let reasons: Vec<&str> = rejected.iter().map(|r| r.reason.as_str()).collect();
+        self.queue.reject(&tokens, &reasons).await?;
+        for Rejected { token, reason } in rejected {
+            tracing::warn!(delivery = token, reason, "delivery_failed");
+        }
+        Ok(())
     }
 
     async fn look(&self, arm: bool, batcher: &mut Batcher) -> Result<(), Trouble> {
@@ -311,7 +348,7 @@ async fn sleep_until(alarm: Option<Instant>) {
 
 /// What went wrong, for `main`.
 pub fn explain(result: anyhow::Result<Exit>) -> Exit {
-    result.context("collector").unwrap_or_else(|error| {
+    result.unwrap_or_else(|error| {
         tracing::error!(error = format!("{error:#}"), "gave_up");
         daemon::exit::exit_of(&error)
     })

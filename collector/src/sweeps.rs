@@ -1,7 +1,7 @@
 //! When to sweep. Pure.
 //!
 //! At the start, and then while anything is held: five seconds later, then ever more rarely. Nothing
-//! held, no sweeps, so an idle collector asks nothing.
+//! held, no sweeps but at the health check, so an idle collector asks nothing in between.
 
 use std::time::{Duration, Instant};
 
@@ -29,6 +29,11 @@ impl Sweeps {
     /// Whether one is due.
     pub fn is_due(&self, now: Instant) -> bool {
         self.due_at.is_some_and(|due| now >= due)
+    }
+
+    /// The health check: somebody else may have died holding something.
+    pub fn check(&mut self, now: Instant) {
+        self.due_at.get_or_insert(now);
     }
 
     /// We hold something now.

@@ -5,8 +5,9 @@
 WITH registered AS (
     INSERT INTO holders (kind, host, pid, version)
     VALUES ($1::text, $2::text, $3::integer, $4::text)
-    RETURNING number
+    RETURNING number, started
 )
-SELECT r.number, pg_backend_pid() AS backend,
+SELECT r.number, (extract(epoch FROM r.started) * 1000000)::bigint AS started,
+    pg_backend_pid() AS backend,
     pg_advisory_lock(mailroom_holder_class(), r.number)::text AS locked
 FROM registered AS r;

@@ -61,6 +61,15 @@ pub struct Identity {
     pub version: &'static str,
 }
 
+/// A session that has ended, for those who take over from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Former {
+    /// Its holder number.
+    pub number: i32,
+    /// When it was registered, in the database's microseconds since 1970.
+    pub started: i64,
+}
+
 /// Why a session could not be opened.
 #[derive(Debug)]
 pub enum OpenError {
@@ -103,6 +112,7 @@ impl std::error::Error for OpenError {
 pub struct Session {
     client: Client,
     number: i32,
+    started: i64,
     backend: i32,
     prepared: Mutex<HashMap<&'static str, Statement>>,
     /// Becomes true when the connection has ended.
@@ -126,6 +136,7 @@ impl Session {
         let mut session = Self {
             client,
             number: 0,
+            started: 0,
             backend: 0,
             prepared: Mutex::default(),
             closed,
@@ -147,6 +158,11 @@ impl Session {
             "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; \
              SET enable_bitmapscan = off; SET jit = off; SET plan_cache_mode = force_generic_plan;",
         );
+        // The result of a send is durable before it counts, whatever the role is set to.
+        settings.push_str(
+            "SELECT set_config('synchronous_commit', 'on', false)
+             WHERE current_setting('synchronous_commit') = 'off';",
+        );
         if let Some(channel) = channel {
             settings.push_str(&format!("LISTEN {};", quote_identifier(channel)));
         }
@@ -155,6 +171,7 @@ impl Session {
         let pid = i32::try_from(std::process::id()).unwrap_or_default();
         let row = self.one(REGISTER, &[&identity.kind, &host, &pid, &identity.version]).await?;
         self.number = row.get("number");
+        self.started = row.get("started");
         self.backend = row.get("backend");
         Ok(())
     }
@@ -162,6 +179,11 @@ impl Session {
     /// The number that rows held by this session carry.
     pub fn number(&self) -> i32 {
         self.number
+    }
+
+    /// This session, for the one that takes over from it.
+    pub fn former(&self) -> Former {
+        Former { number: self.number, started: self.started }
     }
 
     /// The backend that holds our lock. Every statement of ours is given it and refuses another one.
@@ -186,10 +208,15 @@ impl Session {
         self.news.notified().await;
     }
 
-    /// Makes sure that no statement of a former session of ours can still take effect.
-    pub async fn fence(&self, former: i32) -> Result<(), Trouble> {
-        let ended: bool = self.one(FENCE, &[&former]).await?.get("ended");
-        if ended { Ok(()) } else { Err(Trouble::lost("the former session did not end")) }
+    /// Makes sure that no statement of a former session of ours can still take effect. False when the
+    /// database does not know that session: what it held is not ours to take over.
+    pub async fn fence(&self, former: Former) -> Result<bool, Trouble> {
+        let row = self.one(FENCE, &[&former.number, &former.started]).await?;
+        if row.get("ended") {
+            Ok(row.get("ours"))
+        } else {
+            Err(Trouble::lost("the former session did not end"))
+        }
     }
 
     /// Prepares statements ahead, in one round trip, so that a schema that does not fit is found now

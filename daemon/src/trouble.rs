@@ -14,6 +14,8 @@ enum Class {
     Momentary,
     /// It will fail the same way until a person has mended something.
     WillNotMend,
+    /// The same, and going on would break what the session stands for.
+    Pooled,
     /// Ours to mend, and neither the connection nor the settings are to blame.
     Broken,
 }
@@ -34,11 +36,6 @@ impl Trouble {
     /// Something that cannot happen did.
     pub fn broken(text: impl Into<String>) -> Self {
         Self { class: Class::Broken, text: text.into() }
-    }
-
-    /// A person must mend something.
-    pub fn will_not_mend_because(text: impl Into<String>) -> Self {
-        Self { class: Class::WillNotMend, text: text.into() }
     }
 
     /// Reads what PostgreSQL or the driver said of the statement `name`. The server's DETAIL is left
@@ -64,7 +61,12 @@ impl Trouble {
 
     /// Repeating is pointless before a person has mended something.
     pub fn will_not_mend(&self) -> bool {
-        self.class == Class::WillNotMend
+        matches!(self.class, Class::WillNotMend | Class::Pooled)
+    }
+
+    /// There is a transaction pooler in between: no session of ours can ever work.
+    pub fn is_pooled(&self) -> bool {
+        self.class == Class::Pooled
     }
 }
 
@@ -84,7 +86,7 @@ const RIGHTS: &str = "the role in MAILROOM_DATABASE_URL lacks a right";
 /// Codes are those of PostgreSQL's appendix A; MR001 is raised by `mailroom_session`.
 fn classify(code: &SqlState) -> (Class, Option<&'static str>) {
     match code.code() {
-        "MR001" | "26000" | "42P05" => (Class::WillNotMend, Some(POOLER)),
+        "MR001" | "26000" | "42P05" => (Class::Pooled, Some(POOLER)),
         "42P01" | "42883" | "42703" | "42704" | "3F000" => (Class::WillNotMend, Some(SCHEMA)),
         "42501" => (Class::WillNotMend, Some(RIGHTS)),
         "40P01" | "40001" | "55P03" => (Class::Momentary, None),
@@ -135,8 +137,8 @@ mod tests {
         assert_eq!(class("25006"), Class::Lost, "read-only after a failover");
         assert_eq!(class("40P01"), Class::Momentary, "deadlock");
         assert_eq!(class("42P01"), Class::WillNotMend, "no such table");
-        assert_eq!(class("MR001"), Class::WillNotMend, "another backend");
-        assert_eq!(class("42P05"), Class::WillNotMend, "somebody else's prepared statement");
+        assert_eq!(class("MR001"), Class::Pooled, "another backend");
+        assert_eq!(class("42P05"), Class::Pooled, "somebody else's prepared statement");
         assert_eq!(class("22012"), Class::Broken, "ours to mend");
     }
 }

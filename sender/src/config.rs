@@ -9,7 +9,7 @@ use daemon::settings::{Problems, said};
 use serde::Deserialize;
 
 use crate::template::{self, Templates};
-use crate::transport::ses::{SesSettings, TimeOuts};
+use crate::transport::ses::{SesSettings, TimeOuts, check_source};
 
 /// What `--help` prints.
 pub const HELP: &str = include_str!("help.txt");
@@ -38,8 +38,8 @@ pub struct Config {
     pub database: Option<Target>,
     /// Show what would be sent, send nothing, record nothing.
     pub dry_run: bool,
-    /// The SES configuration set; empty: none.
-    pub ses_config_set: String,
+    /// The SES configuration set, if one is used.
+    pub ses_config_set: Option<String>,
     /// The sender's address.
     pub ses_source: String,
     /// Where error responses are kept.
@@ -94,11 +94,17 @@ impl Config {
         let max_attempts =
             problems.number("MAILROOM_MAX_ATTEMPTS", said.max_attempts, 10, 1..=1000, "");
         let ses_templates = problems.check(template::SETTING, templates);
+        let ses_source = said.ses_source.unwrap_or_else(|| "noreply@localhost".to_owned());
+        problems.check("MAILROOM_SES_SOURCE", check_source(&ses_source));
         let config = Self {
             database: database.filter(|_| !dry_run),
             dry_run,
-            ses_config_set: said.ses_config_set.unwrap_or_else(|| "default".to_owned()),
-            ses_source: said.ses_source.unwrap_or_else(|| "noreply@localhost".to_owned()),
+            ses_config_set: match said.ses_config_set.as_deref() {
+                None => Some("default".to_owned()),
+                Some("none") => None,
+                Some(name) => Some(name.to_owned()),
+            },
+            ses_source,
             ses_output_path: said.ses_output_path.unwrap_or_else(|| "./output".to_owned()).into(),
             ses_templates: ses_templates.unwrap_or_default(),
             ses_rate,
@@ -112,7 +118,7 @@ impl Config {
     /// What the SES transport is told.
     pub fn ses(&self) -> SesSettings {
         SesSettings {
-            config_set: Some(self.ses_config_set.clone()),
+            config_set: self.ses_config_set.clone(),
             source: self.ses_source.clone(),
             output: self.ses_output_path.clone(),
             templates: self.ses_templates.clone(),
@@ -130,7 +136,7 @@ impl Config {
              MAILROOM_SES_SOURCE={}\nMAILROOM_SES_OUTPUT_PATH={}\nMAILROOM_SES_TEMPLATES={}\n\
              MAILROOM_SES_RATE={rate}\nMAILROOM_SENDER_CONCURRENCY={}\nMAILROOM_MAX_ATTEMPTS={}\n{}",
             self.dry_run,
-            self.ses_config_set,
+            self.ses_config_set.as_deref().unwrap_or("none"),
             self.ses_source,
             self.ses_output_path.display(),
             self.ses_templates,

@@ -160,7 +160,10 @@ impl<'a, T: Transport> Courier<'a, T> {
             };
             tokio::select! {
                 biased;
-                () = shutdown.requested() => break,
+                () = shutdown.requested() => {
+                    tracing::warn!(mails = rows.len(), "mails_abandoned");
+                    break;
+                }
                 () = permitted => {}
             }
         }
@@ -249,15 +252,21 @@ fn misconfigured(outcomes: &[Outcome]) -> Option<String> {
     })
 }
 
-/// Says of each mail that was not sent why; what was sent is in the call's line.
+/// Says of what was not sent why: one line for all mails of the call that share a reason and come
+/// again, one for each that has failed. What was sent is in the call's own line.
 fn report(call: &Call, settlements: &[Settlement]) {
+    let mut again: Vec<(&str, &str, u32)> = Vec::new();
     for (mail, settlement) in call.mails.iter().zip(settlements) {
         let (delivery, domain) = (settlement.token, domain(&mail.email));
         match &settlement.next {
             Next::Sent { .. } => {}
             Next::Again { after, word, reason, .. } => {
                 let again_in_ms = after.as_millis();
-                tracing::warn!(
+                match again.iter_mut().find(|(w, r, _)| w == word && r == reason) {
+                    Some((_, _, mails)) => *mails += 1,
+                    None => again.push((word, reason, 1)),
+                }
+                tracing::debug!(
                     delivery,
                     domain,
                     outcome = word,
@@ -270,6 +279,9 @@ fn report(call: &Call, settlements: &[Settlement]) {
                 tracing::warn!(delivery, domain, reason, "mail_failed");
             }
         }
+    }
+    for (outcome, reason, mails) in again {
+        tracing::warn!(mails, outcome, reason, "mails_again");
     }
 }
 

@@ -14,7 +14,7 @@ use anyhow::anyhow;
 use daemon::exit::{Exit, ExitExt};
 use daemon::postgres::Target;
 use daemon::reconnect::Reconnect;
-use daemon::session::{Identity, Session};
+use daemon::session::{Former, Identity, Session};
 use daemon::trouble::Trouble;
 use tokio::sync::watch;
 
@@ -44,7 +44,7 @@ pub struct Ledger {
     in_call: RefCell<HashSet<i64>>,
     /// Calls that have results and are not recorded.
     unrecorded: watch::Sender<usize>,
-    former: Cell<Option<i32>>,
+    former: Cell<Option<Former>>,
 }
 
 /// What a call has begun.
@@ -97,12 +97,12 @@ impl Ledger {
             self.numbers.borrow_mut().push(session.number());
             match self.recover(&session).await {
                 Ok(()) => {
-                    self.former.set(Some(session.number()));
+                    self.former.set(Some(session.former()));
                     self.phase.send_replace(Phase::Ready(Arc::clone(&session)));
                     session.closed().await;
                     tracing::warn!("connection_lost");
                 }
-                Err(trouble) if trouble.will_not_mend() => {
+                Err(trouble) if trouble.is_pooled() => {
                     return anyhow!(trouble).exit(Exit::Config);
                 }
                 Err(trouble) => tracing::warn!(error = %trouble, "connection_lost"),
@@ -115,16 +115,18 @@ impl Ledger {
     /// collector's sweep, finds the rows as they are.
     async fn recover(&self, session: &Arc<Session>) -> Result<(), Trouble> {
         let Some(former) = self.former.get() else { return Ok(()) };
-        session.fence(former).await?;
+        let ours = session.fence(former).await?;
         self.phase.send_replace(Phase::Settling(Arc::clone(session)));
         let mut unrecorded = self.unrecorded.subscribe();
         tokio::select! {
             _ = unrecorded.wait_for(|calls| *calls == 0) => {}
             () = session.closed() => return Err(Trouble::lost("the connection was closed")),
         }
-        let in_call: Vec<i64> = self.in_call.borrow().iter().copied().collect();
-        let (kept, returned) = deliveries::relabel(session, former, &in_call).await?;
-        tracing::info!(former, kept, returned, "took_over");
+        if ours {
+            let in_call: Vec<i64> = self.in_call.borrow().iter().copied().collect();
+            let (kept, returned) = deliveries::relabel(session, former.number, &in_call).await?;
+            tracing::info!(former = former.number, kept, returned, "took_over");
+        }
         Ok(())
     }
 
@@ -144,7 +146,11 @@ impl Ledger {
             let asked_at = Instant::now();
             let asked = deliveries::begin(&session, planned, margin_seconds, ambiguities_max).await;
             match asked {
-                Ok(begun) => return Ok(Beginning { begun, session, asked_at }),
+                Ok(mut begun) => {
+                    // A crash of PostgreSQL may undo a begin whose call is still under way.
+                    begun.retain(|begun| !self.in_call.borrow().contains(&begun.token));
+                    return Ok(Beginning { begun, session, asked_at });
+                }
                 Err(trouble) => self.replace(&session, trouble)?,
             }
         }
@@ -210,7 +216,7 @@ impl Ledger {
 
     /// Gives a session up after a failed statement, or says that another one would not help.
     fn replace(&self, session: &Session, trouble: Trouble) -> anyhow::Result<()> {
-        if trouble.will_not_mend() {
+        if trouble.is_pooled() {
             return Err(anyhow!(trouble).exit(Exit::Config));
         }
         if session.is_open() {

@@ -47,9 +47,12 @@ pub async fn run<T: Transport, R: AsyncRead + Unpin>(
     }
     let rate = match config.ses_rate {
         Some(rate) => Some(rate),
-        None => match transport.send_rate().await {
-            SendRate::Known(rate) => Some(rate),
-            SendRate::Unknown => None,
+        None => tokio::select! {
+            () = shutdown.requested() => None,
+            allowed = transport.send_rate() => match allowed {
+                SendRate::Known(rate) => Some(rate),
+                SendRate::Unknown => None,
+            },
         },
     };
     let bucket = RefCell::new(Bucket::new(rate));

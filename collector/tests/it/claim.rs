@@ -1,6 +1,6 @@
 //! Claim, reject, release, relabel: what one collector does with the queue.
 
-use collector::queue::{ALL, Claim, Former, Queue};
+use collector::queue::{ALL, Claim, Predecessor, Queue};
 use testkit::Database;
 
 use crate::support::{QUEUE, end, log, session, sign_up, states};
@@ -159,7 +159,7 @@ async fn after_a_reconnect_written_lines_stay_on_their_way_and_a_lost_claim_goes
     let claimed_at = Queue::new(&old, QUEUE).claim(2).await.unwrap().claimed_at;
     // The answer to this one never reaches the collector.
     Queue::new(&old, QUEUE).claim(1).await.unwrap();
-    let former = Former { number: old.number(), claimed_at };
+    let former = Predecessor { session: old.former(), claimed_at };
     end(&db, old).await;
     let new = session(&db, "collector").await;
     let queue = Queue::new(&new, QUEUE);
@@ -175,7 +175,7 @@ async fn a_former_session_that_lingers_is_ended_before_its_rows_are_taken_over()
     let old = session(&db, "collector").await;
     let claimed_at = Queue::new(&old, QUEUE).claim(1).await.unwrap().claimed_at;
     let new = session(&db, "collector").await;
-    let former = Former { number: old.number(), claimed_at };
+    let former = Predecessor { session: old.former(), claimed_at };
     assert_eq!(Queue::new(&new, QUEUE).relabel(former).await.unwrap(), (1, 0));
     tokio::time::timeout(crate::support::SOON, old.closed()).await.unwrap();
 }

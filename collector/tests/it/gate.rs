@@ -122,3 +122,32 @@ async fn an_action_without_a_row_is_refused_with_the_remedy() {
     db.execute(insert).await.unwrap();
     assert_eq!(db.query_i64("SELECT count(*) FROM deliveries").await.unwrap(), 2);
 }
+
+/// The application's role need own nothing but its accounts and tokens.
+#[tokio::test]
+async fn an_application_without_rights_on_our_tables_signs_people_up() {
+    let db = Database::fresh().await.unwrap();
+    let app = db.client().await.unwrap();
+    let role = format!("app_{}", db.name());
+    app.batch_execute(&format!(
+        "CREATE ROLE {role};
+         GRANT SELECT, INSERT, UPDATE, DELETE ON accounts, tokens TO {role};
+         GRANT USAGE ON SEQUENCE accounts_id_seq, tokens_id_seq TO {role};
+         SET ROLE {role};
+         CREATE TEMPORARY TABLE deliveries (token bigint, queue job_type, priority smallint);"
+    ))
+    .await
+    .unwrap();
+    let signed_up = app
+        .batch_execute(
+            "INSERT INTO accounts (email, login) VALUES ('a@example.com', 'a');
+             UPDATE accounts SET status = 'suspended';
+             UPDATE accounts SET status = 'active';",
+        )
+        .await;
+    app.batch_execute(&format!("RESET ROLE; DROP OWNED BY {role}; DROP ROLE {role}"))
+        .await
+        .unwrap();
+    signed_up.unwrap();
+    assert_eq!(db.query_i64("SELECT count(*) FROM public.deliveries").await.unwrap(), 1);
+}

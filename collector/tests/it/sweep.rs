@@ -178,3 +178,36 @@ async fn holders_long_gone_are_forgotten_unless_they_hold_something() {
     queue.prune().await.unwrap();
     assert_eq!(db.query_i64("SELECT count(*) FROM holders").await.unwrap(), 2);
 }
+
+/// More dead holders than PostgreSQL has room for locks: a crash loop must not end the sweeps.
+#[tokio::test]
+async fn many_dead_holders_do_not_stop_a_sweep() {
+    let db = Database::fresh().await.unwrap();
+    sign_up(&db, 1).await;
+    let dead = session(&db, "collector").await;
+    Queue::new(&dead, QUEUE).claim(1).await.unwrap();
+    end(&db, dead).await;
+    db.execute(
+        "INSERT INTO holders (kind, host, pid, version)
+         SELECT 'sender', 'h', 1, 'v' FROM generate_series(1, 50000)",
+    )
+    .await
+    .unwrap();
+    let mine = session(&db, "collector").await;
+    assert_eq!(sweep(&mine).await.released, 1);
+}
+
+/// Two sweeps at once see the same dead.
+#[tokio::test]
+async fn a_sweep_does_not_look_like_a_holder_to_another_sweep() {
+    let db = Database::fresh().await.unwrap();
+    let sender = session(&db, "sender").await;
+    end(&db, sender).await;
+    let (one, two) = (session(&db, "collector").await, session(&db, "collector").await);
+    tokio::join!(sweep(&one), sweep(&two));
+    let unseen = "SELECT count(*) FROM holders WHERE kind = 'sender' AND missing_since IS NULL";
+    assert_eq!(db.query_i64(unseen).await.unwrap(), 0);
+    let locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    assert_eq!(db.query_i64(locks).await.unwrap(), 2, "the two collectors' own");
+}

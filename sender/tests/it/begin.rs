@@ -113,7 +113,7 @@ async fn after_a_reconnect_calls_under_way_are_kept_and_the_rest_goes_back() {
     assert_eq!(begun(&old, &[1, 2]).await, [1, 2]);
     let number = old.number();
     let new = session(&db).await;
-    new.fence(number).await.unwrap();
+    assert!(new.fence(old.former()).await.unwrap());
     assert_eq!(deliveries::relabel(&new, number, &[1, 3]).await.unwrap(), (1, 1));
     assert_eq!(states(&db).await, "1:sending:1 2:pending:0 3:dispatched:0");
     let held = format!("SELECT count(*) FROM deliveries WHERE holder = {}", new.number());

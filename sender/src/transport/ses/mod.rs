@@ -29,7 +29,7 @@ use aws_sdk_sesv2::config::{Region, SharedHttpClient};
 
 use self::call_error::CallError;
 use self::kept::Kept;
-pub use self::settings::{SesSettings, TimeOuts};
+pub use self::settings::{SesSettings, TimeOuts, check_source};
 use super::words::words;
 use super::{Call, Outcome, SendRate, Transport};
 use crate::template;

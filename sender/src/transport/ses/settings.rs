@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::anyhow;
 use aws_config::environment::region::EnvironmentVariableRegionProvider;
 use aws_config::imds;
 use aws_config::imds::region::ImdsRegionProvider;
@@ -48,24 +48,30 @@ pub struct SesSettings {
     pub time_outs: TimeOuts,
 }
 
+/// Whether mail can come from `source`: an address, or a name and an address in angle brackets. SES
+/// would refuse every mail for one that is neither, each as if the fault were its own.
+///
+/// # Errors
+/// What is wrong with it, and the remedy.
+pub fn check_source(source: &str) -> Result<(), String> {
+    let address = match source.rsplit_once('<') {
+        Some((_, address)) => address.strip_suffix('>').unwrap_or_default(),
+        None => source,
+    };
+    if !source.is_ascii() {
+        return Err(format!("{source:?} is not ASCII; encode the name (RFC 2047)"));
+    }
+    if source.contains(|c: char| c.is_control()) || recipient(address).is_err() {
+        return Err(format!(
+            "{source:?} is not an address; give name@example.com or Name <name@example.com>"
+        ));
+    }
+    Ok(())
+}
+
 impl SesSettings {
-    /// SES would refuse every mail for a sender's address that is none, each as if the fault were
-    /// its own.
     pub(super) fn check(&self) -> anyhow::Result<()> {
-        let source = &self.source;
-        let address = match source.rsplit_once('<') {
-            Some((_, address)) => address.strip_suffix('>').unwrap_or_default(),
-            None => source,
-        };
-        ensure!(
-            source.is_ascii(),
-            "source {source:?}: encode the name (RFC 2047), it is not ASCII"
-        );
-        ensure!(
-            !source.contains(|c: char| c.is_control()) && recipient(address).is_ok(),
-            "source {source:?} is not an address, or a name and an address in angle brackets"
-        );
-        Ok(())
+        check_source(&self.source).map_err(|error| anyhow!("source: {error}"))
     }
 }
 
