@@ -89,10 +89,11 @@ CREATE TYPE delivery_state AS ENUM ('pending', 'dispatched', 'sending');
 
 -- No foreign key to tokens: it would cost every sign-up a lookup and every deleted account a delete
 -- here, where it could meet a collector. The claim finds a deleted token and says so.
--- The index holds no column that claim, begin or release change, so they are HOT updates.
+-- Each row's due time is its own, also within one statement, so that a claim can start where the last
+-- one ended. The index holds no column that claim, begin or release change, so they are HOT updates.
 CREATE TABLE deliveries (
     token         bigint         PRIMARY KEY,
-    due_at        timestamptz    NOT NULL DEFAULT now(),
+    due_at        timestamptz    NOT NULL DEFAULT clock_timestamp(),
     dispatched_at timestamptz,
     queue         job_type       NOT NULL,
     state         delivery_state NOT NULL DEFAULT 'pending',

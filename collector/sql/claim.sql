@@ -1,7 +1,9 @@
 -- Claim: up to $4 due deliveries, by priority and due time, become ours, or are skipped with a reason.
 --
--- $1 our backend, $2 our holder number, $3 queue, $4 rows asked for (1 or more).
--- Returns every row examined, in the order to hand over; fewer than $4 means nothing else is due.
+-- $1 our backend, $2 our holder number, $3 queue, $4 rows asked for (1 or more), $5 priorities and $6,
+-- in the same order, microseconds since 1970: in these priorities nothing due earlier is looked at.
+-- Returns every row examined, in the order to hand over; fewer than $4 means nothing else is due,
+-- below the floors of $5 and $6 apart.
 -- `reason` is NULL for the rows that are ours, else it says why the row was skipped or put off.
 -- Crash before the commit: nothing happened. After it: we hold the rows, and release finds them.
 -- Rows that another claim is taking are passed over, not waited for.
@@ -18,10 +20,19 @@ WITH RECURSIVE priorities (priority) AS (
 ),
 -- Each priority in turn, so that what is deferred in one does not stand in front of the next.
 due AS MATERIALIZED (
-    SELECT r.* FROM priorities AS p CROSS JOIN LATERAL (
+    SELECT r.* FROM priorities AS p
+    CROSS JOIN LATERAL (
+        SELECT (
+            SELECT to_timestamp(0) + u.due * interval '1 microsecond'
+            FROM unnest($5::smallint[], $6::bigint[]) AS u (priority, due)
+            WHERE u.priority = p.priority
+        ) AS floor
+    ) AS f
+    CROSS JOIN LATERAL (
         SELECT d.token, d.priority, d.due_at, d.attempts, d.dispatches FROM deliveries AS d
         WHERE d.queue = $3::text::job_type AND d.priority = p.priority
           AND d.due_at <= now() AND d.state = 'pending'
+          AND d.due_at >= coalesce(f.floor, '-infinity')
         ORDER BY d.due_at LIMIT $4::bigint
         FOR NO KEY UPDATE SKIP LOCKED
     ) AS r
@@ -29,7 +40,7 @@ due AS MATERIALIZED (
 ),
 examined AS MATERIALIZED (
     SELECT
-        due.token, due.attempts, due.dispatches,
+        due.token, due.attempts, due.dispatches, due.priority, due.due_at,
         row_number() OVER (ORDER BY due.priority, due.due_at, due.token) AS place,
         t.secret, t.code, t.account, a.email, a.login, k.number, k.path, k.code_signed, k.statuses,
         CASE
@@ -83,7 +94,8 @@ logged AS (
 )
 SELECT
     v.token, v.number, v.path, v.code_signed, v.secret, v.code, v.email, v.login,
-    v.dispatches + 1 AS dispatches,
+    v.dispatches + 1 AS dispatches, v.priority,
+    (extract(epoch FROM v.due_at) * 1000000)::bigint AS due,
     CASE WHEN v.put_off THEN 'the account is being changed' ELSE v.skipped_because END AS reason,
     (extract(epoch FROM now()) * 1000000)::bigint AS claimed_at
 FROM verdicts AS v

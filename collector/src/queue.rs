@@ -6,6 +6,9 @@ use daemon::session::{Former, Session, Sql};
 use daemon::sql;
 use daemon::trouble::Trouble;
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+use crate::floors::Floors;
 
 const CHECK: Sql = sql!("check");
 const CLAIM: Sql = sql!("claim");
@@ -45,8 +48,10 @@ pub struct Delivery {
 /// The answer to a claim.
 #[derive(Default)]
 pub struct Claim {
-    /// Rows looked at; fewer than asked for means nothing else is due.
+    /// Rows looked at; fewer than asked for means nothing else is due above the floors.
     pub examined: u32,
+    /// Priority and due time (the database's microseconds since 1970) of each.
+    pub places: Vec<(i16, i64)>,
     /// Of those, the ones that are ours, in the order to hand over.
     pub ours: Vec<Delivery>,
     /// When the claim was made, in the database's microseconds since 1970.
@@ -106,14 +111,18 @@ impl<'a> Queue<'a> {
         Ok((row.get("channel"), row.get("queue_exists")))
     }
 
-    /// Claims up to `limit` due deliveries.
-    pub async fn claim(&self, limit: u32) -> Result<Claim, Trouble> {
+    /// Claims up to `limit` due deliveries, above `floors`.
+    pub async fn claim(&self, limit: u32, floors: &Floors) -> Result<Claim, Trouble> {
         let (backend, number) = self.me();
-        let rows =
-            self.session.rows(CLAIM, &[&backend, &number, &self.name, &i64::from(limit)]).await?;
+        let (priorities, due) = floors.parameters();
+        let limit = i64::from(limit);
+        let params: [&(dyn ToSql + Sync); 6] =
+            [&backend, &number, &self.name, &limit, &priorities, &due];
+        let rows = self.session.rows(CLAIM, &params).await?;
         let mut claim = Claim { examined: saturating(rows.len()), ..Claim::default() };
         for row in &rows {
             claim.claimed_at = row.get("claimed_at");
+            claim.places.push((row.get("priority"), row.get("due")));
             let token: i64 = row.get("token");
             match row.get::<_, Option<&str>>("reason") {
                 Some(reason) => tracing::info!(delivery = token, reason, "delivery_skipped"),
@@ -167,7 +176,7 @@ impl<'a> Queue<'a> {
     /// before the gate was ours, but one round trip.
     pub async fn arm_and_look(&self, limit: u32) -> Result<(bool, Look), Trouble> {
         let backend = self.session.backend();
-        let params: [&(dyn tokio_postgres::types::ToSql + Sync); 2] = [&backend, &self.name];
+        let params: [&(dyn ToSql + Sync); 2] = [&backend, &self.name];
         let arm = self.session.one(ARM, &params);
         // Polled in this order, so sent in this order.
         let (armed, look) = tokio::join!(biased; arm, self.look(limit));

@@ -14,6 +14,7 @@ use tokio::time::{sleep, timeout};
 use crate::batcher::{Batcher, Step};
 use crate::config::Config;
 use crate::emitter::Emitter;
+use crate::floors::Floors;
 use crate::lines::{self, Rejected};
 use crate::queue::{self, Claim, Predecessor, Queue};
 use crate::sweeps::Sweeps;
@@ -72,8 +73,14 @@ pub async fn run(
             session = sessions.open() => session?,
         };
         let queue = Queue::new(&session, &config.queue);
-        let mut work =
-            Work { config, queue: &queue, emitter: &mut emitter, claimed_at: 0, highest: 0 };
+        let mut work = Work {
+            config,
+            queue: &queue,
+            emitter: &mut emitter,
+            claimed_at: 0,
+            highest: 0,
+            floors: Floors::default(),
+        };
         let end = match work.prepare(&mut checked, predecessor).await? {
             Ok(()) => {
                 predecessor = Some(Predecessor { session: session.former(), claimed_at: 0 });
@@ -141,6 +148,7 @@ struct Work<'a> {
     claimed_at: i64,
     /// The highest token handed over since the cursor was last reported.
     highest: i64,
+    floors: Floors,
 }
 
 impl Work<'_> {
@@ -246,9 +254,12 @@ impl Work<'_> {
         batcher: &mut Batcher,
         sweeps: &mut Sweeps,
     ) -> Result<(), End> {
-        let Claim { examined, ours, claimed_at } =
-            self.queue.claim(self.config.batch_limit).await?;
-        batcher.claimed(examined);
+        let limit = self.config.batch_limit;
+        self.floors.prepare(Instant::now());
+        let Claim { examined, places, ours, claimed_at } =
+            self.queue.claim(limit, &self.floors).await?;
+        let nothing_else = self.floors.claimed(places.into_iter(), examined >= limit);
+        batcher.claimed(if nothing_else { examined } else { limit });
         if ours.is_empty() {
             return Ok(());
         }
