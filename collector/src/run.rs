@@ -356,11 +356,3 @@ async fn sleep_until(alarm: Option<Instant>) {
         None => std::future::pending().await,
     }
 }
-
-/// What went wrong, for `main`.
-pub fn explain(result: anyhow::Result<Exit>) -> Exit {
-    result.unwrap_or_else(|error| {
-        tracing::error!(error = format!("{error:#}"), "gave_up");
-        daemon::exit::exit_of(&error)
-    })
-}

@@ -7,6 +7,7 @@ pub mod backoff;
 pub mod exit;
 pub mod log;
 pub mod postgres;
+pub mod program;
 pub mod reconnect;
 pub mod session;
 pub mod settings;

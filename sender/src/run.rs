@@ -150,11 +150,3 @@ async fn deliver<T: Transport, R: AsyncRead + Unpin>(
         }
     }
 }
-
-/// What went wrong, for `main`.
-pub fn explain(result: anyhow::Result<Exit>) -> Exit {
-    result.unwrap_or_else(|error| {
-        tracing::error!(error = format!("{error:#}"), "gave_up");
-        daemon::exit::exit_of(&error)
-    })
-}

@@ -1,0 +1,50 @@
+//! What every `main` of ours does before its work begins.
+
+use std::process::ExitCode;
+
+use crate::exit::Exit;
+use crate::log::complain;
+use crate::settings::{Command, Problems, command_line, print};
+
+/// A program's name, version and help text.
+#[derive(Debug, Clone, Copy)]
+pub struct Program {
+    /// As it is called.
+    pub name: &'static str,
+    /// `CARGO_PKG_VERSION` of its crate.
+    pub version: &'static str,
+    /// What `--help` prints.
+    pub help: &'static str,
+}
+
+impl Program {
+    /// Answers `--help` and `--version`; else reads the settings and, unless `--check` asks only to
+    /// `describe` them, goes to `work`. Problems go to stderr, and the exit code says so.
+    pub fn main<C>(
+        &self,
+        settings: impl FnOnce() -> Result<C, Problems>,
+        describe: impl FnOnce(&C) -> String,
+        work: impl FnOnce(&C) -> Exit,
+    ) -> ExitCode {
+        let said = |text: &str| print(text).map_or(Exit::Unavailable, |()| Exit::Done);
+        let exit = match command_line(self.name, self.version, self.help) {
+            Ok(Command::Print(text)) => Ok(said(&text)),
+            Ok(Command::Check) => settings().map(|settings| said(&describe(&settings))),
+            Ok(Command::Run) => settings().map(|settings| work(&settings)),
+            Err(problems) => Err(problems),
+        };
+        exit.unwrap_or_else(|problems| {
+            complain(self.name, problems);
+            Exit::Config
+        })
+        .into()
+    }
+}
+
+/// The end of a program: an error is said once, here, and has its exit code.
+pub fn end(result: anyhow::Result<Exit>) -> Exit {
+    result.unwrap_or_else(|error| {
+        tracing::error!(error = format!("{error:#}"), "gave_up");
+        crate::exit::exit_of(&error)
+    })
+}
