@@ -10,7 +10,7 @@ mine AS MATERIALIZED (
     SELECT d.token, d.attempts, r.reason
     FROM rejected AS r JOIN deliveries AS d ON d.token = r.token
     WHERE d.holder = $2::integer AND d.state = 'dispatched'
-    ORDER BY d.token FOR NO KEY UPDATE OF d SKIP LOCKED
+    ORDER BY d.token FOR NO KEY UPDATE OF d
 ),
 gone AS (
     DELETE FROM deliveries AS d USING mine WHERE d.token = mine.token

@@ -62,9 +62,21 @@ impl Emitter {
     /// # Errors
     /// `BrokenPipe` when the reader is gone; anything else the system says.
     pub async fn emit(&mut self, lines: &[u8]) -> io::Result<()> {
+        #[cfg(debug_assertions)]
+        if daemon::crash_point::is_chosen("half_line")
+            && let Some((half, rest)) = lines.split_at_checked(lines.len() / 2)
+        {
+            self.write(half).await?;
+            daemon::crash_point!("half_line");
+            return self.write(rest).await;
+        }
+        self.write(lines).await
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         match &mut self.out {
-            Out::Pipe(pipe) => pipe.write_all(lines).await,
-            Out::File(file) => file.write_all(lines),
+            Out::Pipe(pipe) => pipe.write_all(bytes).await,
+            Out::File(file) => file.write_all(bytes),
         }
     }
 

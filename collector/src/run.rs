@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
+use daemon::crash_point;
 use daemon::exit::{Exit, ExitExt};
 use daemon::reconnect::Reconnect;
 use daemon::session::{Identity, Session};
@@ -83,6 +84,7 @@ pub async fn run(
         };
         let end = match work.prepare(&mut checked, predecessor).await? {
             Ok(()) => {
+                crash_point!("taken_over");
                 predecessor = Some(Predecessor { session: session.former(), claimed_at: 0 });
                 work.until_the_end(&session, &shutdown).await
             }
@@ -91,7 +93,10 @@ pub async fn run(
         };
         match end {
             End::Stopped => return Ok(stopped()),
-            End::ReaderGone => return Ok(reader_gone(queue.release().await.ok())),
+            End::ReaderGone => {
+                crash_point!("reader_gone");
+                return Ok(reader_gone(queue.release().await.ok()));
+            }
             End::Unwritable(error) => {
                 _ = queue.release().await;
                 return Err(anyhow!(error).context("write to stdout").exit(Exit::Unavailable));
@@ -258,6 +263,7 @@ impl Work<'_> {
         self.floors.prepare(Instant::now());
         let Claim { examined, places, ours, claimed_at } =
             self.queue.claim(limit, &self.floors).await?;
+        crash_point!("claimed");
         let nothing_else = self.floors.claimed(places.into_iter(), examined >= limit);
         batcher.claimed(if nothing_else { examined } else { limit });
         if ours.is_empty() {
@@ -267,6 +273,7 @@ impl Work<'_> {
         let mut bytes = Vec::new();
         let (rows, lines, rejected) = lines::write(&self.config.secret_key, &ours, &mut bytes);
         self.reject(&rejected).await?;
+        crash_point!("signed");
         // From here on these rows count as written: the reader may act on any line of them.
         self.claimed_at = claimed_at;
         let begun = Instant::now();
@@ -287,6 +294,7 @@ impl Work<'_> {
             std::io::ErrorKind::BrokenPipe => End::ReaderGone,
             _ => End::Unwritable(error),
         })?;
+        crash_point!("line_written");
         let highest = ours.iter().map(|delivery| delivery.token).max().unwrap_or_default();
         self.highest = self.highest.max(highest);
         let waited_ms = begun.elapsed().as_millis();
@@ -312,6 +320,7 @@ impl Work<'_> {
         let limit = batcher.look_limit();
         let look = if arm {
             let (armed, look) = self.queue.arm_and_look(limit).await?;
+            crash_point!("armed");
             batcher.armed(armed);
             look
         } else {
@@ -323,6 +332,7 @@ impl Work<'_> {
 
     async fn sweep(&self, sweeps: &mut Sweeps, batcher: &mut Batcher) -> Result<(), Trouble> {
         let sweep = self.queue.sweep().await?;
+        crash_point!("swept");
         let now = Instant::now();
         sweeps.swept(sweep.held > 0, sweep.grace_ends_in, now);
         if sweep.released > 0 {

@@ -4,6 +4,7 @@
 //! would be true of any small daemon that talks to PostgreSQL.
 
 pub mod backoff;
+pub mod crash_point;
 pub mod exit;
 pub mod log;
 pub mod postgres;

@@ -1,1 +1,1 @@
-//! Skeleton.
+//! Nothing: this package is its tests, `tests/it`, which run the programs as a user does.

@@ -5,6 +5,8 @@
 -- Returns `place` (from 1, in $4), token, attempts (this one included) and ambiguities of each row
 -- that is now ours; one row with `place` NULL when there is none. Only what is returned is sent.
 -- A line fed twice finds its rows begun or gone, and gets nothing.
+-- A locked row is waited for: another collector's claim may hold it for a moment, only to find that it
+-- is dispatched already, and what is left out here is not seen again for a minute.
 -- Crash before the commit: nothing happened. After it: we hold the rows until our session ends.
 WITH asked AS MATERIALIZED (
     SELECT DISTINCT ON (a.secret) a.place, a.secret, a.email
@@ -34,7 +36,7 @@ found AS MATERIALIZED (
     JOIN accounts AS a ON a.id = t.account
     JOIN deliveries AS d ON d.token = t.id
     WHERE d.state = 'dispatched' OR (d.state = 'pending' AND d.due_at <= now())
-    ORDER BY d.token FOR NO KEY UPDATE OF d SKIP LOCKED
+    ORDER BY d.token FOR NO KEY UPDATE OF d
 ),
 begun AS (
     UPDATE deliveries AS d

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
+use daemon::crash_point;
 use daemon::exit::{Exit, ExitExt};
 use daemon::shutdown::Shutdown;
 use mailroom::line::Row;
@@ -65,6 +66,7 @@ impl<'a, T: Transport> Courier<'a, T> {
             () = shutdown.requested() => return Ok(()),
             () = self.permit(wanted) => {}
         }
+        crash_point!("permitted");
         let Some(ledger) = self.ledger else {
             return self.carry_unrecorded(&planned, shutdown).await;
         };
@@ -74,6 +76,7 @@ impl<'a, T: Transport> Courier<'a, T> {
             beginning = ledger.begin(&planned, margin, self.config.max_attempts) => beginning?,
             () = while_away(ledger, shutdown) => return Ok(()),
         };
+        crash_point!("begun");
         let begun = beginning.begun.len();
         let unused = wanted.saturating_sub(u32::try_from(begun).unwrap_or(u32::MAX));
         self.bucket.borrow_mut().give_back(unused);
@@ -98,8 +101,10 @@ impl<'a, T: Transport> Courier<'a, T> {
         }
         let call = call(planned, &beginning.begun);
         ledger.started(&beginning.begun);
+        crash_point!("call_due");
         let fresh = || beginning.is_fresh(BEGIN_TO_CALL_MAX);
         let outcomes = self.send(&call, &fresh).await;
+        crash_point!("answered");
         let misconfigured = misconfigured(&outcomes);
         let settlements: Vec<Settlement> = beginning
             .begun
@@ -119,6 +124,7 @@ impl<'a, T: Transport> Courier<'a, T> {
             .collect();
         report(&call, &settlements);
         ledger.settle(self.transport.name(), &settlements).await?;
+        crash_point!("settled");
         misconfigured.map_or(Ok(()), |reason| Err(anyhow!(reason).exit(Exit::Config)))
     }
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
+use daemon::crash_point;
 use daemon::exit::{Exit, ExitExt};
 use daemon::postgres::Target;
 use daemon::reconnect::Reconnect;
@@ -116,12 +117,14 @@ impl Ledger {
     async fn recover(&self, session: &Arc<Session>) -> Result<(), Trouble> {
         let Some(former) = self.former.get() else { return Ok(()) };
         let ours = session.fence(former).await?;
+        crash_point!("fenced");
         self.phase.send_replace(Phase::Settling(Arc::clone(session)));
         let mut unrecorded = self.unrecorded.subscribe();
         tokio::select! {
             _ = unrecorded.wait_for(|calls| *calls == 0) => {}
             () = session.closed() => return Err(Trouble::lost("the connection was closed")),
         }
+        crash_point!("results_recorded");
         if ours {
             let in_call: Vec<i64> = self.in_call.borrow().iter().copied().collect();
             let (kept, returned) = deliveries::relabel(session, former.number, &in_call).await?;

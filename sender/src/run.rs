@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use daemon::crash_point;
 use daemon::exit::{Exit, ExitExt};
 use daemon::shutdown::Shutdown;
 use futures_util::StreamExt;
@@ -118,7 +119,10 @@ async fn deliver<T: Transport, R: AsyncRead + Unpin>(
             {
                 match input.context("read stdin").exit(Exit::Unavailable)? {
                     Input::Line(number, line) => match line::parse(&line) {
-                        Ok(rows) => waiting = plan::calls(rows, courier.call_max()).into(),
+                        Ok(rows) => {
+                            crash_point!("line_read");
+                            waiting = plan::calls(rows, courier.call_max()).into();
+                        }
                         Err(reason) => {
                             exit = Exit::Input;
                             tracing::warn!(line = number, reason = %reason, "line_malformed");

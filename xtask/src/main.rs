@@ -1,2 +1,35 @@
-//! Skeleton.
-fn main() {}
+//! `cargo xtask <task>`: the workspace's chores that deserve a program.
+
+mod demo;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask <task>
+
+    demo    the whole pipe at work, on a private PostgreSQL and a double of Amazon SES
+    help    this text
+
+MAILROOM_TEST_BIN_DIR=<dir>    take collector and sender from there instead of building them
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let done = match args.as_slice() {
+        ["demo"] => demo::run(),
+        ["help" | "--help" | "-h"] => {
+            std::io::stdout().write_all(HELP.as_bytes()).map_err(Into::into)
+        }
+        _ => Err(anyhow::anyhow!("{args:?} is not a task\n\n{HELP}")),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Without a stderr there is nobody to tell.
+            let _ = writeln!(std::io::stderr(), "xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -4,7 +4,8 @@ use sender::deliveries::{self, ALL};
 use testkit::Database;
 
 use crate::support::{
-    AMBIGUITIES_MAX, MARGIN_SECONDS, begin, begun, log, on_their_way, planned, session, states,
+    AMBIGUITIES_MAX, MARGIN_SECONDS, SOON, begin, begun, log, on_their_way, planned, session,
+    states,
 };
 
 #[tokio::test]
@@ -95,14 +96,22 @@ async fn a_released_row_may_begin_from_an_old_line_when_it_is_due() {
     assert_eq!(states(&db).await, "1:sending:1 2:pending:0");
 }
 
+/// What is passed over here is not seen again for a minute.
 #[tokio::test]
-async fn a_row_that_somebody_is_changing_is_passed_over_not_waited_for() {
+async fn a_row_that_somebody_locks_for_a_moment_is_waited_for() {
     let db = Database::fresh().await.unwrap();
     on_their_way(&db, 2).await;
     let other = db.client().await.unwrap();
     other.batch_execute("BEGIN; SELECT FROM deliveries WHERE token = 1 FOR UPDATE").await.unwrap();
     let session = session(&db).await;
-    assert_eq!(begun(&session, &[1, 2]).await, [2]);
+    let unlock = async {
+        let waits = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'
+            AND datname = current_database())";
+        db.wait_until(waits, SOON).await.unwrap();
+        other.batch_execute("ROLLBACK").await.unwrap();
+    };
+    let (begun, ()) = tokio::join!(begun(&session, &[1, 2]), unlock);
+    assert_eq!(begun, [1, 2]);
 }
 
 #[tokio::test]
