@@ -7,7 +7,7 @@ WITH old AS MATERIALIZED (
     SELECT d.token, d.dispatched_at <= to_timestamp(0) + $4::bigint * interval '1 microsecond' AS written
     FROM deliveries AS d
     WHERE mailroom_session($1::integer) AND d.holder = $3::integer AND d.state = 'dispatched'
-    ORDER BY d.token FOR NO KEY UPDATE SKIP LOCKED
+    ORDER BY d.token FOR NO KEY UPDATE
 ),
 kept AS (
     UPDATE deliveries AS d SET holder = $2::integer

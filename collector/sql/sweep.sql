@@ -31,7 +31,8 @@ senders AS MATERIALIZED (
     ) AS live
 ),
 held AS MATERIALIZED (
-    SELECT d.token, d.state, t.id IS NULL OR t.expires_at <= extract(epoch FROM now()) AS expired,
+    SELECT d.token, d.state, t.id IS NULL AS deleted,
+        t.id IS NULL OR t.expires_at <= extract(epoch FROM now()) AS expired,
         gone.missing_since, gone.number IS NOT NULL AS abandoned
     FROM deliveries AS d
     LEFT JOIN gone ON gone.number = d.holder
@@ -39,7 +40,7 @@ held AS MATERIALIZED (
     WHERE d.queue = $3::text::job_type AND d.state <> 'pending'
 ),
 taken AS MATERIALIZED (
-    SELECT d.token, d.state, d.attempts,
+    SELECT d.token, d.state, d.attempts, h.deleted,
         h.expired AND (d.state = 'sending' OR NOT s.live) AS over,
         d.state = 'dispatched' AND NOT h.abandoned AND s.live AS lost
     FROM held AS h CROSS JOIN senders AS s
@@ -68,8 +69,11 @@ logged AS (
     INSERT INTO delivery_log (token, attempt, outcome, detail)
     SELECT taken.token, taken.attempts, 'unconfirmed'::delivery_outcome,
         CASE taken.state
-            WHEN 'sending' THEN 'the sender ended during the call, and the token has expired'
-            ELSE 'handed over and never acknowledged, and the token has expired'
+            WHEN 'sending' THEN 'the sender ended during the call'
+            ELSE 'handed over and never acknowledged'
+        END || CASE
+            WHEN taken.deleted THEN ', and the token was deleted'
+            ELSE ', and the token has expired'
         END
     FROM taken WHERE taken.over
     UNION ALL

@@ -84,11 +84,11 @@ pub struct Sweep {
     pub grace_ends_in: Option<Duration>,
 }
 
-/// A session that died with deliveries of ours.
-#[derive(Debug, Clone, Copy)]
-pub struct Predecessor {
-    /// The session.
-    pub session: Former,
+/// What died with deliveries of ours.
+#[derive(Debug, Clone, Default)]
+pub struct Predecessors {
+    /// The last session that worked, and any since that was lost before it could.
+    pub sessions: Vec<Former>,
     /// [`Claim::claimed_at`] of the last claim whose rows went to stdout.
     pub claimed_at: i64,
 }
@@ -120,14 +120,24 @@ impl<'a> Queue<'a> {
             [&backend, &number, &self.name, &limit, &priorities, &due];
         let rows = self.session.rows(CLAIM, &params).await?;
         let mut claim = Claim { examined: saturating(rows.len()), ..Claim::default() };
+        let mut skipped: Vec<(&str, u32)> = Vec::new();
         for row in &rows {
             claim.claimed_at = row.get("claimed_at");
             claim.places.push((row.get("priority"), row.get("due")));
             let token: i64 = row.get("token");
             match row.get::<_, Option<&str>>("reason") {
-                Some(reason) => tracing::info!(delivery = token, reason, "delivery_skipped"),
+                Some(reason) => {
+                    tracing::debug!(delivery = token, reason, "delivery_skipped");
+                    match skipped.iter_mut().find(|(known, _)| *known == reason) {
+                        Some((_, deliveries)) => *deliveries += 1,
+                        None => skipped.push((reason, 1)),
+                    }
+                }
                 None => claim.ours.push(delivery(token, row)),
             }
+        }
+        for (reason, deliveries) in skipped {
+            tracing::info!(deliveries, reason, "deliveries_skipped");
         }
         Ok(claim)
     }
@@ -144,18 +154,15 @@ impl<'a> Queue<'a> {
         Ok(self.session.one(RELEASE, &[&backend, &number]).await?.get("released"))
     }
 
-    /// Takes over from a former session of ours: lines written stay on their way, rows that never
-    /// became a line go back. Returns how many of each.
-    pub async fn relabel(&self, predecessor: Predecessor) -> Result<(i64, i64), Trouble> {
-        let former = predecessor.session;
+    /// Takes over from a former session of ours: lines written by `claimed_at` stay on their way, rows
+    /// that never became a line go back. Returns how many of each.
+    pub async fn relabel(&self, former: Former, claimed_at: i64) -> Result<(i64, i64), Trouble> {
         if !self.session.fence(former).await? {
             return Ok((0, 0));
         }
         let (backend, number) = self.me();
-        let row = self
-            .session
-            .one(RELABEL, &[&backend, &number, &former.number, &predecessor.claimed_at])
-            .await?;
+        let row =
+            self.session.one(RELABEL, &[&backend, &number, &former.number, &claimed_at]).await?;
         Ok((row.get("kept"), row.get("released")))
     }
 

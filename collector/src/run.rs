@@ -17,11 +17,13 @@ use crate::config::Config;
 use crate::emitter::Emitter;
 use crate::floors::Floors;
 use crate::lines::{self, Rejected};
-use crate::queue::{self, Claim, Predecessor, Queue};
+use crate::queue::{self, Claim, Predecessors, Queue};
 use crate::sweeps::Sweeps;
 
 const IDENTITY: Identity = Identity { kind: "collector", version: env!("CARGO_PKG_VERSION") };
 
+/// The longest wait between two attempts to reach PostgreSQL.
+const RECONNECT_MAX: Duration = Duration::from_secs(10);
 /// How long a stop waits for a line that the reader does not take. The rest of it is released.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -62,10 +64,11 @@ pub async fn run(
         batch_limit = config.batch_limit,
         "started"
     );
-    let mut predecessor: Option<Predecessor> = None;
+    let mut predecessors = Predecessors::default();
     let mut checked = false;
     let channel = Some(config.channel.as_str());
-    let mut sessions = Reconnect::new(&config.database, IDENTITY, channel, &queue::ALL);
+    let mut sessions =
+        Reconnect::new(&config.database, IDENTITY, channel, &queue::ALL, RECONNECT_MAX);
     loop {
         let session = tokio::select! {
             biased;
@@ -82,15 +85,17 @@ pub async fn run(
             highest: 0,
             floors: Floors::default(),
         };
-        let end = match work.prepare(&mut checked, predecessor).await? {
+        let end = match work.prepare(&mut checked, &predecessors).await? {
             Ok(()) => {
                 crash_point!("taken_over");
-                predecessor = Some(Predecessor { session: session.former(), claimed_at: 0 });
+                predecessors.sessions.clear();
                 work.until_the_end(&session, &shutdown).await
             }
-            // The new session holds nothing yet, so the former one is still to be taken over.
+            // What it has taken over so far is to be taken over from it.
             Err(trouble) => End::Lost(trouble),
         };
+        predecessors.sessions.push(session.former());
+        predecessors.claimed_at = work.claimed_at;
         match end {
             End::Stopped => return Ok(stopped()),
             End::ReaderGone => {
@@ -106,9 +111,6 @@ pub async fn run(
             }
             End::Lost(trouble) => {
                 tracing::warn!(error = %trouble, "connection_lost");
-                if let Some(predecessor) = &mut predecessor {
-                    predecessor.claimed_at = work.claimed_at;
-                }
             }
         }
     }
@@ -161,7 +163,7 @@ impl Work<'_> {
     async fn prepare(
         &mut self,
         checked: &mut bool,
-        predecessor: Option<Predecessor>,
+        predecessors: &Predecessors,
     ) -> anyhow::Result<Result<(), Trouble>> {
         if !*checked {
             match check(self.config, self.queue).await {
@@ -170,12 +172,16 @@ impl Work<'_> {
             }
             *checked = true;
         }
-        let Some(predecessor) = predecessor else { return Ok(Ok(())) };
-        self.claimed_at = predecessor.claimed_at;
-        Ok(self.queue.relabel(predecessor).await.map(|(kept, released)| {
-            let former = predecessor.session.number;
-            tracing::info!(former, kept, released, "took_over");
-        }))
+        self.claimed_at = predecessors.claimed_at;
+        for session in &predecessors.sessions {
+            match self.queue.relabel(*session, self.claimed_at).await {
+                Ok((kept, released)) => {
+                    tracing::info!(former = session.number, kept, released, "took_over");
+                }
+                Err(trouble) => return Ok(Err(trouble)),
+            }
+        }
+        Ok(Ok(()))
     }
 
     /// Works until there is a reason not to; a line being written when it comes is finished, unless
@@ -223,7 +229,10 @@ impl Work<'_> {
                 }
                 Step::Look { arm } => {
                     self.report().await?;
-                    self.look(arm, &mut batcher).await?;
+                    if self.look(arm, &mut batcher).await? {
+                        // While we were awake nobody told us what others have taken.
+                        sweeps.held(Instant::now());
+                    }
                     check_at = Instant::now() + self.config.healthcheck_interval;
                 }
                 Step::Disarm => {
@@ -240,7 +249,11 @@ impl Work<'_> {
                             return Err(Trouble::lost("the connection was closed").into());
                         }
                         () = self.emitter.reader_gone() => return Err(End::ReaderGone),
-                        () = session.notified() => batcher.noticed(Instant::now()),
+                        () = session.notified() => {
+                            batcher.noticed(Instant::now());
+                            // Whoever takes the rows we have just heard of may die with them.
+                            sweeps.held(Instant::now());
+                        }
                         () = sleep_until(alarm) => {}
                     }
                     if Instant::now() >= check_at {
@@ -316,18 +329,19 @@ impl Work<'_> {
         Ok(())
     }
 
-    async fn look(&self, arm: bool, batcher: &mut Batcher) -> Result<(), Trouble> {
+    /// Looks what is due. Returns whether the gate has become ours.
+    async fn look(&self, arm: bool, batcher: &mut Batcher) -> Result<bool, Trouble> {
         let limit = batcher.look_limit();
-        let look = if arm {
+        let (armed, look) = if arm {
             let (armed, look) = self.queue.arm_and_look(limit).await?;
             crash_point!("armed");
             batcher.armed(armed);
-            look
+            (armed, look)
         } else {
-            self.queue.look(limit).await?
+            (false, self.queue.look(limit).await?)
         };
         batcher.looked(look.due, look.next_due_in, Instant::now());
-        Ok(())
+        Ok(armed)
     }
 
     async fn sweep(&self, sweeps: &mut Sweeps, batcher: &mut Batcher) -> Result<(), Trouble> {

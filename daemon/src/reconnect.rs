@@ -11,7 +11,6 @@ use crate::postgres::Target;
 use crate::session::{Identity, OpenError, Session, Sql};
 
 const FIRST: Duration = Duration::from_millis(100);
-const MAX: Duration = Duration::from_secs(10);
 /// While PostgreSQL stays away, it is said again this often.
 const REMIND_EVERY: Duration = Duration::from_secs(60);
 /// A session that lived so long was a good one, and the back-off starts over.
@@ -31,14 +30,15 @@ pub struct Reconnect<'a> {
 
 impl<'a> Reconnect<'a> {
     /// Sessions with `target`, registered as `identity`, that LISTEN on `channel` if there is one and
-    /// have all `statements` prepared.
+    /// have all `statements` prepared. Between two attempts at most `wait_max` passes.
     pub fn new(
         target: &'a Target,
         identity: Identity,
         channel: Option<&'a str>,
         statements: &'static [Sql],
+        wait_max: Duration,
     ) -> Self {
-        let backoff = Backoff::new(FIRST, MAX);
+        let backoff = Backoff::new(FIRST, wait_max);
         Self { target, identity, channel, statements, backoff, opened: None }
     }
 

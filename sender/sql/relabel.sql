@@ -6,7 +6,7 @@
 WITH old AS MATERIALIZED (
     SELECT d.token, d.token = ANY ($4::bigint[]) AS in_call FROM deliveries AS d
     WHERE mailroom_session($1::integer) AND d.holder = $3::integer AND d.state = 'sending'
-    ORDER BY d.token FOR NO KEY UPDATE SKIP LOCKED
+    ORDER BY d.token FOR NO KEY UPDATE
 ),
 kept AS (
     UPDATE deliveries AS d SET holder = $2::integer

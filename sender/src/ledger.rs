@@ -5,7 +5,7 @@
 //! for good; results in hand are recorded; rows of calls still under way follow us to the new number
 //! and all others go back; only then does anything new begin.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,6 +23,10 @@ use crate::deliveries::{self, Begun, Settlement};
 use crate::plan::Planned;
 
 const IDENTITY: Identity = Identity { kind: "sender", version: env!("CARGO_PKG_VERSION") };
+
+/// The longest wait between two attempts to reach PostgreSQL: short, because what is in a call must
+/// be ours again before a sweep's 30 s have passed.
+const RECONNECT_MAX: Duration = Duration::from_secs(2);
 
 /// How far the connection is.
 #[derive(Debug, Clone)]
@@ -45,7 +49,8 @@ pub struct Ledger {
     in_call: RefCell<HashSet<i64>>,
     /// Calls that have results and are not recorded.
     unrecorded: watch::Sender<usize>,
-    former: Cell<Option<Former>>,
+    /// Sessions of ours whose statements may still take effect and whose rows are not taken over yet.
+    formers: RefCell<Vec<Former>>,
 }
 
 /// What a call has begun.
@@ -77,7 +82,7 @@ impl Default for Ledger {
             numbers: RefCell::default(),
             in_call: RefCell::default(),
             unrecorded: watch::Sender::new(0),
-            former: Cell::default(),
+            formers: RefCell::default(),
         }
     }
 }
@@ -89,7 +94,8 @@ impl Ledger {
     /// When the first connection fails for what waiting does not mend, or the database is behind a
     /// transaction pooler: [`Exit::Config`].
     pub async fn keep(&self, database: &Target) -> anyhow::Error {
-        let mut sessions = Reconnect::new(database, IDENTITY, None, &deliveries::ALL);
+        let mut sessions =
+            Reconnect::new(database, IDENTITY, None, &deliveries::ALL, RECONNECT_MAX);
         loop {
             let session = match sessions.open().await {
                 Ok(session) => Arc::new(session),
@@ -98,7 +104,7 @@ impl Ledger {
             self.numbers.borrow_mut().push(session.number());
             match self.recover(&session).await {
                 Ok(()) => {
-                    self.former.set(Some(session.former()));
+                    self.formers.replace(vec![session.former()]);
                     self.phase.send_replace(Phase::Ready(Arc::clone(&session)));
                     session.closed().await;
                     tracing::warn!("connection_lost");
@@ -112,11 +118,21 @@ impl Ledger {
         }
     }
 
-    /// Takes over from the former session. If we die in here, the next session of ours, or a
-    /// collector's sweep, finds the rows as they are.
+    /// Takes over from the former sessions: the last one that was ready, and any since that was lost on
+    /// the way here. If we die in here, the next session of ours, or a collector's sweep, finds the
+    /// rows as they are.
     async fn recover(&self, session: &Arc<Session>) -> Result<(), Trouble> {
-        let Some(former) = self.former.get() else { return Ok(()) };
-        let ours = session.fence(former).await?;
+        let formers = self.formers.borrow().clone();
+        self.formers.borrow_mut().push(session.former());
+        if formers.is_empty() {
+            return Ok(());
+        }
+        let mut ours = Vec::new();
+        for former in formers {
+            if session.fence(former).await? {
+                ours.push(former);
+            }
+        }
         crash_point!("fenced");
         self.phase.send_replace(Phase::Settling(Arc::clone(session)));
         let mut unrecorded = self.unrecorded.subscribe();
@@ -125,7 +141,7 @@ impl Ledger {
             () = session.closed() => return Err(Trouble::lost("the connection was closed")),
         }
         crash_point!("results_recorded");
-        if ours {
+        for former in ours {
             let in_call: Vec<i64> = self.in_call.borrow().iter().copied().collect();
             let (kept, returned) = deliveries::relabel(session, former.number, &in_call).await?;
             tracing::info!(former = former.number, kept, returned, "took_over");

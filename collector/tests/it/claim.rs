@@ -1,7 +1,7 @@
 //! Claim, reject, release, relabel: what one collector does with the queue.
 
 use collector::floors::Floors;
-use collector::queue::{ALL, Claim, Predecessor, Queue};
+use collector::queue::{ALL, Claim, Queue};
 use testkit::Database;
 
 use crate::support::{QUEUE, end, log, session, sign_up, states};
@@ -178,11 +178,11 @@ async fn after_a_reconnect_written_lines_stay_on_their_way_and_a_lost_claim_goes
     let claimed_at = Queue::new(&old, QUEUE).claim(2, &Floors::default()).await.unwrap().claimed_at;
     // The answer to this one never reaches the collector.
     Queue::new(&old, QUEUE).claim(1, &Floors::default()).await.unwrap();
-    let former = Predecessor { session: old.former(), claimed_at };
+    let former = old.former();
     end(&db, old).await;
     let new = session(&db, "collector").await;
     let queue = Queue::new(&new, QUEUE);
-    assert_eq!(queue.relabel(former).await.unwrap(), (2, 1));
+    assert_eq!(queue.relabel(former, claimed_at).await.unwrap(), (2, 1));
     assert_eq!(states(&db).await, "1:dispatched 2:dispatched 3:pending");
     assert_eq!(queue.sweep().await.unwrap().released, 0, "they are ours again");
 }
@@ -194,8 +194,8 @@ async fn a_former_session_that_lingers_is_ended_before_its_rows_are_taken_over()
     let old = session(&db, "collector").await;
     let claimed_at = Queue::new(&old, QUEUE).claim(1, &Floors::default()).await.unwrap().claimed_at;
     let new = session(&db, "collector").await;
-    let former = Predecessor { session: old.former(), claimed_at };
-    assert_eq!(Queue::new(&new, QUEUE).relabel(former).await.unwrap(), (1, 0));
+    let former = old.former();
+    assert_eq!(Queue::new(&new, QUEUE).relabel(former, claimed_at).await.unwrap(), (1, 0));
     tokio::time::timeout(crate::support::SOON, old.closed()).await.unwrap();
 }
 
