@@ -104,6 +104,7 @@ CREATE TABLE deliveries (
     ambiguities   smallint       NOT NULL DEFAULT 0,
     CONSTRAINT a_delivery_is_held_unless_it_is_pending
         CHECK ((state = 'pending') = (holder IS NULL)),
+    CONSTRAINT a_delivery_is_due_at_some_time CHECK (isfinite(due_at)),
     CONSTRAINT counts_of_a_delivery_are_never_negative
         CHECK (attempts >= 0 AND dispatches >= 0 AND ambiguities >= 0)
 ) WITH (
@@ -286,7 +287,7 @@ BEGIN
               AND NEW.status = ANY (a.statuses)
               AND 'skipped' = (
                   SELECT l.outcome FROM delivery_log AS l
-                  WHERE l.token = t.id ORDER BY l.at DESC LIMIT 1
+                  WHERE l.token = t.id ORDER BY (l.outcome = 'sent') DESC, l.at DESC LIMIT 1
               )
             ON CONFLICT DO NOTHING
             RETURNING deliveries.queue
@@ -321,8 +322,8 @@ CREATE TRIGGER after_token_consumed AFTER UPDATE OF consumed_at ON tokens
 DO $$
 BEGIN
     EXECUTE format(
-        'ALTER FUNCTION trg_after_token_inserted() SET search_path = %1$I, pg_catalog, pg_temp;
-         ALTER FUNCTION trg_after_account_status_change() SET search_path = %1$I, pg_catalog, pg_temp',
+        'ALTER FUNCTION trg_after_token_inserted() SET search_path = pg_catalog, %1$I, pg_temp;
+         ALTER FUNCTION trg_after_account_status_change() SET search_path = pg_catalog, %1$I, pg_temp',
         current_schema()
     );
 END

@@ -7,20 +7,33 @@
 -- `reason` is NULL for the rows that are ours, else it says why the row was skipped or put off.
 -- Crash before the commit: nothing happened. After it: we hold the rows, and release finds them.
 -- Rows that another claim is taking are passed over, not waited for.
-WITH RECURSIVE priorities (priority) AS (
-    SELECT (-1)::smallint WHERE mailroom_session($1::integer)
-      AND set_config('synchronous_commit', 'off', true) IS NOT NULL
+WITH RECURSIVE me AS MATERIALIZED (
+    SELECT mailroom_session($1::integer)
+        AND set_config('synchronous_commit', 'off', true) IS NOT NULL AS ok
+),
+-- The priorities there are; with floors, those known, because the probes walk over what is dead.
+probed (priority) AS (
+    SELECT (-1)::smallint WHERE cardinality($5::smallint[]) = 0
     UNION ALL
     SELECT (
         SELECT d.priority FROM deliveries AS d
         WHERE d.queue = $3::text::job_type AND d.priority > p.priority
         ORDER BY d.priority LIMIT 1
     )
-    FROM priorities AS p WHERE p.priority IS NOT NULL
+    FROM probed AS p WHERE p.priority IS NOT NULL
+),
+priorities AS MATERIALIZED (
+    SELECT p.priority FROM probed AS p
+    UNION
+    SELECT u.priority FROM unnest($5::smallint[]) AS u (priority)
+    UNION
+    SELECT k.priority FROM actions AS k
+    WHERE k.queue = $3::text::job_type AND cardinality($5::smallint[]) > 0
+    ORDER BY priority
 ),
 -- Each priority in turn, so that what is deferred in one does not stand in front of the next.
 due AS MATERIALIZED (
-    SELECT r.* FROM priorities AS p
+    SELECT r.* FROM me CROSS JOIN priorities AS p
     CROSS JOIN LATERAL (
         SELECT (
             SELECT to_timestamp(0) + u.due * interval '1 microsecond'
@@ -36,6 +49,7 @@ due AS MATERIALIZED (
         ORDER BY d.due_at LIMIT $4::bigint
         FOR NO KEY UPDATE SKIP LOCKED
     ) AS r
+    WHERE me.ok
     LIMIT $4::bigint
 ),
 examined AS MATERIALIZED (
@@ -93,7 +107,14 @@ logged AS (
     FROM verdicts AS v WHERE v.skipped_because IS NOT NULL
 )
 SELECT
-    v.token, v.number, v.path, v.code_signed, v.secret, v.code, v.email, v.login,
+    v.token, v.number, v.path, v.code_signed, v.secret, v.code,
+    -- As bytes: in a database without an encoding (SQL_ASCII) they may be anything.
+    CASE getdatabaseencoding()
+        WHEN 'SQL_ASCII' THEN convert_to(v.email, 'SQL_ASCII') ELSE convert_to(v.email, 'UTF8')
+    END AS email,
+    CASE getdatabaseencoding()
+        WHEN 'SQL_ASCII' THEN convert_to(v.login, 'SQL_ASCII') ELSE convert_to(v.login, 'UTF8')
+    END AS login,
     v.dispatches + 1 AS dispatches, v.priority,
     (extract(epoch FROM v.due_at) * 1000000)::bigint AS due,
     CASE WHEN v.put_off THEN 'the account is being changed' ELSE v.skipped_because END AS reason,

@@ -4,4 +4,4 @@
 DELETE FROM holders AS h
 WHERE mailroom_session($1::integer)
   AND h.missing_since < now() - interval '1 day'
-  AND NOT EXISTS (SELECT FROM deliveries AS d WHERE d.holder = h.number);
+  AND h.number NOT IN (SELECT d.holder FROM deliveries AS d WHERE d.holder IS NOT NULL);

@@ -1,9 +1,9 @@
 -- Sweep: what a holder that is gone has held, and what was lost on the way, is pending again.
 --
--- $1 our backend, $2 our holder number, $3 queue.
+-- $1 our backend, $2 our holder number, $3 queue, $4 seconds of grace for what was being sent.
 --   dispatched, its collector gone: at once
 --   dispatched, not begun for 60 s (doubling each time), while a sender lives: lost on the way
---   sending, its sender gone for 30 s: may have been sent, and is counted as ambiguous
+--   sending, its sender gone for the grace: may have been sent, and is counted as ambiguous
 --   the token has expired, and it was sending, or no sender lives that could tell: unconfirmed
 --
 -- First the numbers that are gone: known before this statement began, and not locked by anyone now,
@@ -18,7 +18,12 @@ WITH alive AS MATERIALIZED (
       AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
 ),
 gone AS MATERIALIZED (
-    SELECT h.number, h.missing_since FROM holders AS h
+    SELECT h.number,
+        -- While PostgreSQL was down nobody could come back, so the grace starts over.
+        CASE WHEN h.missing_since IS NOT NULL
+            THEN greatest(h.missing_since, pg_postmaster_start_time())
+        END AS missing_since
+    FROM holders AS h
     WHERE h.number <> $2::integer AND h.number NOT IN (SELECT alive.number FROM alive)
 ),
 noted AS (
@@ -51,7 +56,7 @@ taken AS MATERIALIZED (
             OR (h.expired AND NOT s.live)
             OR (s.live AND d.dispatched_at
                 < now() - interval '60 seconds' * power(2, least(d.dispatches, 12) - 1))
-        )) OR (d.state = 'sending' AND gone.missing_since <= now() - interval '30 seconds')
+        )) OR (d.state = 'sending' AND gone.missing_since <= now() - $4::float8 * interval '1 second')
     ORDER BY d.token FOR NO KEY UPDATE OF d SKIP LOCKED
 ),
 released AS (
@@ -91,9 +96,9 @@ SELECT
     (SELECT count(*) FROM held) - (SELECT count(*) FROM taken) AS held,
     (
         SELECT extract(epoch FROM
-            min(coalesce(held.missing_since, now())) + interval '30 seconds' - now())::float8
+            min(coalesce(held.missing_since, now())) + $4::float8 * interval '1 second' - now())::float8
         FROM held WHERE held.state = 'sending' AND held.abandoned
-          AND coalesce(held.missing_since, now()) > now() - interval '30 seconds'
+          AND coalesce(held.missing_since, now()) > now() - $4::float8 * interval '1 second'
     ) AS grace_ends_in,
     (
         SELECT count(mailroom_wake(q.queue)::text) FROM (SELECT DISTINCT queue FROM released) AS q

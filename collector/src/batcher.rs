@@ -61,6 +61,9 @@ pub struct Batcher {
     /// While not armed: when to look, and how long the last wait was.
     poll_at: Instant,
     poll: Duration,
+    /// While somebody else has locked what is due: when to try again, and how long the last wait was.
+    blocked_until: Option<Instant>,
+    blocked: Duration,
 }
 
 impl Batcher {
@@ -81,6 +84,8 @@ impl Batcher {
             heat: Heat { level: 0.0, at: now },
             poll_at: now,
             poll: POLL_FIRST,
+            blocked_until: None,
+            blocked: Duration::ZERO,
         }
     }
 
@@ -93,6 +98,9 @@ impl Batcher {
     pub fn step(&mut self, now: Instant) -> Step {
         if self.armed && self.is_busy(now) {
             return Step::Disarm;
+        }
+        if let Some(until) = self.blocked_until.filter(|until| now < *until) {
+            return Step::Wait(Some(until));
         }
         if self.draining || self.known >= self.limit {
             return Step::Claim;
@@ -119,6 +127,7 @@ impl Batcher {
     /// A notification came.
     pub fn noticed(&mut self, now: Instant) {
         self.heat.add(now);
+        self.blocked_until = None;
         self.opened.get_or_insert(now);
         if self.limit == 1 {
             self.known = self.known.max(1);
@@ -129,6 +138,7 @@ impl Batcher {
 
     /// Something became pending, and goes out at once: what was released, say.
     pub fn drain(&mut self) {
+        self.blocked_until = None;
         self.draining = true;
     }
 
@@ -177,7 +187,15 @@ impl Batcher {
     }
 
     /// The answer to a claim of `limit` rows that examined so many. Fewer: nothing else was due.
-    pub fn claimed(&mut self, examined: u32) {
+    pub fn claimed(&mut self, examined: u32, now: Instant) {
+        if examined == 0 && self.known > 0 {
+            // Due, and yet nothing to be had: somebody holds the rows locked.
+            self.blocked = (self.blocked * 2).clamp(POLL_FIRST, POLL_MAX);
+            self.blocked_until = Some(now + self.blocked);
+        } else {
+            self.blocked = Duration::ZERO;
+            self.blocked_until = None;
+        }
         let short = examined < self.limit;
         self.full_claims = if short { 0 } else { self.full_claims.saturating_add(1) };
         self.opened = None;
@@ -222,7 +240,7 @@ mod tests {
         let now = Instant::now();
         let mut batcher = Batcher::new(limit, timeout, now);
         assert_eq!(batcher.step(now), Step::Claim, "the start drains");
-        batcher.claimed(0);
+        batcher.claimed(0, now);
         look(&mut batcher, 0, true, now);
         assert_eq!(batcher.step(now), Step::Wait(None), "nothing due, armed: no clock runs");
         (batcher, now)
@@ -246,7 +264,7 @@ mod tests {
         let mut batcher = Batcher::new(10, TIMEOUT, now);
         for examined in [10, 10, 3] {
             assert_eq!(batcher.step(now), Step::Claim);
-            batcher.claimed(examined);
+            batcher.claimed(examined, now);
         }
         assert_eq!(batcher.step(now), Step::Look { arm: true });
     }
@@ -270,7 +288,7 @@ mod tests {
         batcher.noticed(start);
         look(&mut batcher, 10, true, start);
         assert_eq!(batcher.step(start), Step::Claim);
-        batcher.claimed(10);
+        batcher.claimed(10, start);
         look(&mut batcher, 4, true, start);
         assert_eq!(batcher.step(start), Step::Wait(Some(start + TIMEOUT)), "the rest waits");
     }
@@ -280,7 +298,7 @@ mod tests {
         let (mut batcher, start) = asleep(1, TIMEOUT);
         batcher.noticed(start);
         assert_eq!(batcher.step(start), Step::Claim);
-        batcher.claimed(1);
+        batcher.claimed(1, start);
         look(&mut batcher, 0, true, start);
         assert_eq!(batcher.step(start), Step::Wait(None));
     }
@@ -294,7 +312,7 @@ mod tests {
         batcher.disarmed();
         for _ in 0..8 {
             assert_eq!(batcher.step(start), Step::Claim);
-            batcher.claimed(10);
+            batcher.claimed(10, start);
         }
         assert_eq!(batcher.step(start), Step::Look { arm: true });
     }
@@ -305,7 +323,7 @@ mod tests {
         batcher.noticed(start);
         look(&mut batcher, 15, true, start);
         assert_eq!(batcher.step(start), Step::Claim);
-        batcher.claimed(2);
+        batcher.claimed(2, start);
         assert_eq!(batcher.step(start), Step::Look { arm: false });
     }
 
@@ -313,7 +331,7 @@ mod tests {
     fn without_the_gate_it_looks_again_ever_more_rarely() {
         let mut now = Instant::now();
         let mut batcher = Batcher::new(10, TIMEOUT, now);
-        batcher.claimed(0);
+        batcher.claimed(0, now);
         let mut waits = Vec::new();
         for _ in 0..9 {
             look(&mut batcher, 0, false, now);
@@ -323,7 +341,7 @@ mod tests {
         }
         assert_eq!(waits[0], 2 * POLL_FIRST);
         assert_eq!(waits[8], POLL_MAX);
-        batcher.claimed(1);
+        batcher.claimed(1, now);
         look(&mut batcher, 0, false, now);
         let Step::Wait(Some(at)) = batcher.step(now) else { panic!("polls") };
         assert_eq!(at - now, 2 * POLL_FIRST, "work makes it eager again");
@@ -367,9 +385,29 @@ mod tests {
             now += Duration::from_millis(50);
             batcher.noticed(now);
             assert_eq!(batcher.step(now), Step::Claim);
-            batcher.claimed(1);
+            batcher.claimed(1, now);
             look(&mut batcher, 0, true, now);
             assert_eq!(batcher.step(now), Step::Wait(None), "stays armed");
+        }
+    }
+
+    #[test]
+    fn rows_that_somebody_keeps_locked_are_tried_ever_more_rarely() {
+        for timeout in [Duration::ZERO, TIMEOUT] {
+            let (mut batcher, mut now) = asleep(1, timeout);
+            batcher.noticed(now);
+            let mut waits = Vec::new();
+            for _ in 0..9 {
+                assert_eq!(batcher.step(now), Step::Claim);
+                batcher.claimed(0, now);
+                let Step::Wait(Some(until)) = batcher.step(now) else { panic!("waits") };
+                waits.push(until - now);
+                now = until;
+                look(&mut batcher, 1, true, now);
+            }
+            assert_eq!((waits[0], waits[1], waits[8]), (POLL_FIRST, POLL_FIRST * 2, POLL_MAX));
+            batcher.noticed(now);
+            assert_eq!(batcher.step(now), Step::Claim, "news is tried at once");
         }
     }
 
@@ -389,12 +427,12 @@ mod tests {
         batcher.drain();
         for _ in 0..2 {
             assert_eq!(batcher.step(now), Step::Claim);
-            batcher.claimed(10);
+            batcher.claimed(10, now);
         }
         assert_eq!(batcher.step(now), Step::Disarm);
         batcher.disarmed();
         assert_eq!(batcher.step(now), Step::Claim);
-        batcher.claimed(9);
+        batcher.claimed(9, now);
         assert_eq!(batcher.step(now), Step::Look { arm: true });
     }
 }

@@ -12,3 +12,4 @@ pub mod lines;
 pub mod queue;
 pub mod run;
 pub mod sweeps;
+pub mod work;

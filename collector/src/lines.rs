@@ -51,8 +51,13 @@ fn row(key: &SecretKey, delivery: &Delivery) -> Result<Row, String> {
     let code: Option<Code> = delivery.code.as_deref().and_then(|code| code.parse().ok());
     let token: Token = sign(key, &action, &secret, code.as_ref())
         .map_err(|_| "the token's code is not five digits".to_owned())?;
-    Row::new(action.number(), &delivery.email, &delivery.login, token, code)
-        .map_err(|error| error.to_string())
+    let email = text("email", &delivery.email)?;
+    let login = text("login", &delivery.login)?;
+    Row::new(action.number(), email, login, token, code).map_err(|error| error.to_string())
+}
+
+fn text<'a>(field: &str, bytes: &'a [u8]) -> Result<&'a str, String> {
+    std::str::from_utf8(bytes).map_err(|_| format!("{field} is not UTF-8"))
 }
 
 fn action(delivery: &Delivery) -> Result<Action, String> {
@@ -74,8 +79,8 @@ mod tests {
             action: (1, "/activate".to_owned(), false),
             secret: vec![0x11; 32],
             code: Some("01234".to_owned()),
-            email: "ada@example.com".to_owned(),
-            login: "ada".to_owned(),
+            email: b"ada@example.com".to_vec(),
+            login: b"ada".to_vec(),
             dispatches: 1,
         }
     }
@@ -108,12 +113,13 @@ mod tests {
             delivery
         };
         let (text, rejected) = written(&[
-            bad(1, |d| d.login = "a\nb".to_owned()),
-            bad(2, |d| d.email = "a\u{85}@example.com".to_owned()),
+            bad(1, |d| d.login = b"a\nb".to_vec()),
+            bad(2, |d| d.email = "a\u{85}@example.com".as_bytes().to_vec()),
             bad(3, |d| d.secret = vec![1; 31]),
             bad(4, |d| (d.action.2, d.code) = (true, Some("#####".to_owned()))),
             bad(5, |d| d.action.0 = 0),
             delivery(6),
+            bad(8, |d| d.login = b"caf\xe9".to_vec()),
             bad(7, |d| d.code = Some("#####".to_owned())),
         ]);
         assert_eq!(text.lines().count(), 1);
@@ -127,6 +133,7 @@ mod tests {
                 (3, "the token's secret has 31 bytes, not 32"),
                 (4, "the token's code is not five digits"),
                 (5, "action 0 is not valid: look at its row in actions"),
+                (8, "login is not UTF-8"),
             ]
         );
     }

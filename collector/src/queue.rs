@@ -37,10 +37,10 @@ pub struct Delivery {
     pub secret: Vec<u8>,
     /// Of any form.
     pub code: Option<String>,
-    /// The account's address.
-    pub email: String,
-    /// The account's login.
-    pub login: String,
+    /// The account's address, perhaps not in UTF-8.
+    pub email: Vec<u8>,
+    /// The account's login, perhaps not in UTF-8.
+    pub login: Vec<u8>,
     /// Times claimed since it was last begun, this one included.
     pub dispatches: i32,
 }
@@ -190,10 +190,11 @@ impl<'a> Queue<'a> {
         Ok((armed?.get("armed"), look?))
     }
 
-    /// Frees what the dead held and what was lost.
-    pub async fn sweep(&self) -> Result<Sweep, Trouble> {
+    /// Frees what the dead held and what was lost. What was being sent has this much `grace`.
+    pub async fn sweep(&self, grace: Duration) -> Result<Sweep, Trouble> {
+        let grace = grace.as_secs_f64();
         let (backend, number) = self.me();
-        let row = self.session.one(SWEEP, &[&backend, &number, &self.name]).await?;
+        let row = self.session.one(SWEEP, &[&backend, &number, &self.name, &grace]).await?;
         Ok(Sweep {
             released: row.get("released"),
             lost: row.get("lost"),
@@ -226,8 +227,8 @@ fn delivery(token: i64, row: &Row) -> Delivery {
         action: (row.get("number"), row.get("path"), row.get("code_signed")),
         secret: row.get("secret"),
         code: row.get("code"),
-        email: row.get("email"),
-        login: row.get("login"),
+        email: row.get::<_, Option<_>>("email").unwrap_or_default(),
+        login: row.get::<_, Option<_>>("login").unwrap_or_default(),
         dispatches: row.get("dispatches"),
     }
 }

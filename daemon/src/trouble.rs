@@ -64,6 +64,11 @@ impl Trouble {
         matches!(self.class, Class::WillNotMend | Class::Pooled)
     }
 
+    /// The statement itself was refused: the same one will be refused again, on any connection.
+    pub fn is_broken(&self) -> bool {
+        self.class == Class::Broken
+    }
+
     /// There is a transaction pooler in between: no session of ours can ever work.
     pub fn is_pooled(&self) -> bool {
         self.class == Class::Pooled

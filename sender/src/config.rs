@@ -95,6 +95,14 @@ impl Config {
             problems.number("MAILROOM_MAX_ATTEMPTS", said.max_attempts, 10, 1..=1000, "");
         let ses_templates = problems.check(template::SETTING, templates);
         let ses_source = said.ses_source.unwrap_or_else(|| "noreply@localhost".to_owned());
+        if let Some(set) = said.ses_config_set.as_deref()
+            && !template::is_name(set)
+        {
+            problems.push(
+                "MAILROOM_SES_CONFIG_SET",
+                format_args!("{set:?} is not a name: up to 64 letters, digits, _ and -; or none"),
+            );
+        }
         problems.check("MAILROOM_SES_SOURCE", check_source(&ses_source));
         let config = Self {
             database: database.filter(|_| !dry_run),

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::anyhow;
 use daemon::crash_point;
 use daemon::exit::{Exit, ExitExt};
+use daemon::log::ms;
 use daemon::shutdown::Shutdown;
 use mailroom::line::Row;
 use tokio::time::sleep;
@@ -20,7 +21,7 @@ use crate::transport::{Call, Mail, Outcome, Transport};
 
 /// A call starts so soon after its rows were asked for, or not at all: a process that was stopped in
 /// between may have been given up by everyone else.
-const BEGIN_TO_CALL_MAX: Duration = Duration::from_secs(5);
+const BEGIN_TO_CALL_MAX: Duration = Duration::from_secs(10);
 
 /// See the module.
 pub struct Courier<'a, T> {
@@ -84,6 +85,7 @@ impl<'a, T: Transport> Courier<'a, T> {
             tracing::info!(rows = planned.rows.len(), begun, "rows_not_begun");
         }
         if begun == 0 {
+            self.bucket.borrow_mut().not_probed(Instant::now());
             return Ok(());
         }
         self.send_and_settle(ledger, &planned, beginning).await
@@ -158,7 +160,7 @@ impl<'a, T: Transport> Courier<'a, T> {
             if again.is_empty() {
                 break;
             }
-            tracing::info!(mails = again.len(), wait_ms = wait.as_millis(), "mails_deferred");
+            tracing::info!(mails = again.len(), wait_ms = ms(wait), "mails_deferred");
             rows = again;
             let permitted = async {
                 sleep(wait).await;
@@ -267,7 +269,7 @@ fn report(call: &Call, settlements: &[Settlement]) {
         match &settlement.next {
             Next::Sent { .. } => {}
             Next::Again { after, word, reason, .. } => {
-                let again_in_ms = after.as_millis();
+                let again_in_ms = ms(*after);
                 match again.iter_mut().find(|(w, r, _)| w == word && r == reason) {
                     Some((_, _, mails)) => *mails += 1,
                     None => again.push((word, reason, 1)),

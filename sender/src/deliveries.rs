@@ -40,6 +40,20 @@ pub struct Settlement {
     pub next: Next,
 }
 
+impl Settlement {
+    /// Takes out the provider's words, which the database may refuse to hold.
+    pub fn without_words(&mut self) {
+        match &mut self.next {
+            Next::Sent { provider_id: words }
+            | Next::Again { reason: words, .. }
+            | Next::Failed { reason: words } => {
+                words.clear();
+                words.push_str("(the words could not be stored)");
+            }
+        }
+    }
+}
+
 /// Of the rows of one call, those that may be sent now; they carry the session's number from now on.
 /// A token must still live for `margin_seconds`.
 pub async fn begin(

@@ -170,6 +170,12 @@ impl Ledger {
                     begun.retain(|begun| !self.in_call.borrow().contains(&begun.token));
                     return Ok(Beginning { begun, session, asked_at });
                 }
+                Err(trouble) if trouble.is_broken() => {
+                    // These rows cannot be asked for: an address that the database cannot hold, say.
+                    let rows = planned.rows.len();
+                    tracing::warn!(rows, error = %trouble, "rows_refused");
+                    return Ok(Beginning { begun: Vec::new(), session, asked_at });
+                }
                 Err(trouble) => self.replace(&session, trouble)?,
             }
         }
@@ -186,11 +192,22 @@ impl Ledger {
     /// What another session would not mend.
     pub async fn settle(&self, transport: &str, settlements: &[Settlement]) -> anyhow::Result<()> {
         self.unrecorded.send_modify(|calls| *calls += 1);
+        let mut settlements = settlements.to_vec();
+        let mut plain = false;
         let recorded = loop {
             let session = self.session(|phase| !matches!(phase, Phase::Away)).await;
             let numbers = self.numbers.borrow().clone();
-            match deliveries::settle(&session, &numbers, transport, settlements).await {
+            match deliveries::settle(&session, &numbers, transport, &settlements).await {
                 Ok(()) => break Ok(()),
+                Err(trouble) if trouble.is_broken() && !plain => {
+                    // What happened counts more than the provider's words.
+                    tracing::warn!(error = %trouble, "statement_failed");
+                    settlements.iter_mut().for_each(Settlement::without_words);
+                    plain = true;
+                }
+                Err(trouble) if trouble.is_broken() => {
+                    break Err(anyhow!(trouble).context("record results"));
+                }
                 Err(trouble) => {
                     if let Err(error) = self.replace(&session, trouble) {
                         break Err(error);
@@ -199,7 +216,7 @@ impl Ledger {
             }
         };
         let mut in_call = self.in_call.borrow_mut();
-        for settlement in settlements {
+        for settlement in &settlements {
             in_call.remove(&settlement.token);
         }
         self.unrecorded.send_modify(|calls| *calls -= 1);

@@ -78,10 +78,11 @@ impl Bucket {
             if !left.is_zero() {
                 return Err(left);
             }
-            // The probe. Should its answer never come, the next one goes a minute later.
-            self.held_until = Some(now + HOLD);
         }
-        let Some(rate) = self.rate else { return Ok(()) };
+        let Some(rate) = self.rate else {
+            self.probed(now);
+            return Ok(());
+        };
         self.fill(rate, now);
         let needed = f64::from(n).min(self.burst());
         if self.tokens < needed {
@@ -90,7 +91,23 @@ impl Bucket {
             return Err(Duration::from_secs_f64(wait) + Duration::from_micros(1));
         }
         self.tokens -= f64::from(n);
+        self.probed(now);
         Ok(())
+    }
+
+    /// While holding, what goes through is the probe. Should its answer never come, the next one goes
+    /// a minute later.
+    fn probed(&mut self, now: Instant) {
+        if self.held_until.is_some() {
+            self.held_until = Some(now + HOLD);
+        }
+    }
+
+    /// A probe that was not needed after all: the next caller may go at once.
+    pub fn not_probed(&mut self, now: Instant) {
+        if self.held_until.is_some() {
+            self.held_until = Some(now);
+        }
     }
 
     /// Puts back what was taken and not used.

@@ -90,18 +90,21 @@ async fn deliver<T: Transport, R: AsyncRead + Unpin>(
     let mut exit = Exit::Done;
     let mut reading = true;
     let mut waiting: VecDeque<Planned> = VecDeque::new();
+    // Asked for by a signal or by a failure: what has not begun does not begin.
+    let (halt, halted) = Shutdown::manual();
     let mut in_flight = FuturesUnordered::new();
     let mut failed: Option<anyhow::Error> = None;
     loop {
         if shutdown.is_requested() || failed.is_some() {
             // What has not begun stays where it is: the collector gets it back.
             reading = false;
+            halt.request();
             waiting.clear();
         }
         while in_flight.len() < config.concurrency
             && let Some(planned) = waiting.pop_front()
         {
-            in_flight.push(courier.carry(planned, shutdown));
+            in_flight.push(courier.carry(planned, &halted));
         }
         if !reading && in_flight.is_empty() {
             break;

@@ -78,7 +78,8 @@ impl Templates {
     }
 }
 
-fn is_name(name: &str) -> bool {
+/// Whether SES could know something by this name.
+pub(crate) fn is_name(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= NAME_CHARS_MAX
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')

@@ -184,7 +184,11 @@ async fn after_a_reconnect_written_lines_stay_on_their_way_and_a_lost_claim_goes
     let queue = Queue::new(&new, QUEUE);
     assert_eq!(queue.relabel(former, claimed_at).await.unwrap(), (2, 1));
     assert_eq!(states(&db).await, "1:dispatched 2:dispatched 3:pending");
-    assert_eq!(queue.sweep().await.unwrap().released, 0, "they are ours again");
+    assert_eq!(
+        queue.sweep(std::time::Duration::from_secs(30)).await.unwrap().released,
+        0,
+        "they are ours again"
+    );
 }
 
 #[tokio::test]

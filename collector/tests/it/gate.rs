@@ -135,7 +135,10 @@ async fn an_application_without_rights_on_our_tables_signs_people_up() {
          GRANT SELECT, INSERT, UPDATE, DELETE ON accounts, tokens TO {role};
          GRANT USAGE ON SEQUENCE accounts_id_seq, tokens_id_seq TO {role};
          SET ROLE {role};
-         CREATE TEMPORARY TABLE deliveries (token bigint, queue job_type, priority smallint);"
+         CREATE TEMPORARY TABLE deliveries (token bigint, queue job_type, priority smallint);
+         RESET ROLE; GRANT CREATE ON SCHEMA public TO {role}; SET ROLE {role};
+         CREATE FUNCTION public.current_setting(text, boolean) RETURNS text LANGUAGE plpgsql
+             AS 'BEGIN RAISE EXCEPTION ''a function of the application ran as %'', current_user; END';"
     ))
     .await
     .unwrap();

@@ -107,6 +107,11 @@ pub fn init(prog: &'static str, level: Level, format: Format) {
     }
 }
 
+/// A duration for the log, in whole milliseconds: a number, which a u128 is not in JSON.
+pub fn ms(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// Says something on stderr before there is a log, each line as `prog: line`: what is wrong with the
 /// settings, say. Never fails.
 pub fn complain(prog: &str, text: impl fmt::Display) {

@@ -9,7 +9,8 @@ const ID_CHARS_MAX: usize = 200;
 /// What stands in the place of an address.
 const ADDRESS: &str = "<address>";
 
-/// The words without addresses and control characters, at most 500 characters.
+/// The words without addresses and control characters, at most 500 characters, all ASCII: a database
+/// in another encoding can store them, whatever the provider said.
 pub fn words(text: &str) -> String {
     let mut out = String::with_capacity(text.len().min(2 * WORDS_CHARS_MAX));
     let mut rest = text.chars().map(|c| if c.is_control() { ' ' } else { c }).peekable();
@@ -31,16 +32,21 @@ pub fn words(text: &str) -> String {
         // A full stop after an address ends the sentence.
         out.extend(last.filter(|&c| c == '.'));
     }
-    match out.char_indices().nth(WORDS_CHARS_MAX) {
-        Some((end, _)) => out.truncate(end),
-        None => out.shrink_to_fit(),
-    }
-    out
+    // Only now: what is in place of a character may look like the end of an address.
+    out.chars().map(plain).take(WORDS_CHARS_MAX).collect()
 }
 
 /// A provider's message id as it came, but for control characters; at most 200 characters.
 pub fn message_id(id: &str) -> String {
-    id.chars().filter(|c| !c.is_control()).take(ID_CHARS_MAX).collect()
+    id.chars().filter(|c| !c.is_control()).map(plain).take(ID_CHARS_MAX).collect()
+}
+
+fn plain(c: char) -> char {
+    match c {
+        '\u{2018}' | '\u{2019}' => '\'',
+        c if c.is_ascii() => c,
+        _ => '?',
+    }
 }
 
 /// Takes the local part off the end of `out`; false if there is none.
@@ -88,6 +94,7 @@ mod tests {
             ("mail @home and @ and a@ b", "mail @home and @ and a@ b"),
             ("a@b@c", "<address>@c"),
             ("one\r\ntwo\0three", "one  two three"),
+            ("That isn\u{2019}t allowed, señor", "That isn't allowed, se?or"),
         ] {
             assert_eq!(words(text), expected, "{text}");
         }

@@ -21,6 +21,10 @@ pub(super) enum Kind {
     Answered,
 }
 
+/// In place of the list of everything that was tried.
+const NO_CREDENTIALS: &str = "no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a \
+                              profile or a role";
+
 /// A failed call.
 #[derive(Debug)]
 pub(super) struct CallError {
@@ -43,6 +47,7 @@ impl CallError {
         let kind = kind(error, transmitting);
         let status = error.raw_response().map(|response| response.status().as_u16());
         let text = match error.message() {
+            _ if has_no_credentials(error) => NO_CREDENTIALS.to_owned(),
             Some(message) => message.to_owned(),
             None => causes(error),
         };
@@ -69,7 +74,7 @@ fn kind<E: Error + 'static>(error: &SdkError<E, HttpResponse>, transmitting: boo
     if error.raw_response().is_some() {
         return Kind::Answered;
     }
-    if !transmitting {
+    if !transmitting || chain(error).any(|cause| cause.is::<CredentialsError>()) {
         return before_transmission(error);
     }
     if chain(error).any(is_connect) {
@@ -94,6 +99,12 @@ fn before_transmission<E: Error + 'static>(error: &SdkError<E, HttpResponse>) ->
         | None => Kind::NotBuilt,
         Some(_) => Kind::NotSent,
     }
+}
+
+fn has_no_credentials(error: &(dyn Error + 'static)) -> bool {
+    chain(error)
+        .filter_map(|cause| cause.downcast_ref::<CredentialsError>())
+        .any(|cause| matches!(cause, CredentialsError::CredentialsNotLoaded(_)))
 }
 
 fn is_connect(cause: &(dyn Error + 'static)) -> bool {

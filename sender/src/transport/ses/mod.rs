@@ -91,6 +91,14 @@ impl Ses {
     }
 }
 
+impl Ses {
+    /// What of ours SES may mean: it does not always say.
+    fn blame(&self, template: &str, reason: &str) -> String {
+        let set = self.settings.config_set.as_deref().unwrap_or("none");
+        format!("{reason} (template {template}, configuration set {set})")
+    }
+}
+
 impl Transport for Ses {
     fn name(&self) -> &'static str {
         "ses"
@@ -144,7 +152,13 @@ impl Transport for Ses {
             .map(|refusal| match refusal {
                 Some(reason) => Outcome::Rejected { reason },
                 // One outcome an entry, so there is always a next.
-                None => sent.next().unwrap_or(Outcome::Deferred { reason: "not tried".to_owned() }),
+                None => match sent.next() {
+                    Some(Outcome::Misconfigured { reason, hold }) => {
+                        Outcome::Misconfigured { reason: self.blame(template, &reason), hold }
+                    }
+                    Some(outcome) => outcome,
+                    None => Outcome::Deferred { reason: "not tried".to_owned() },
+                },
             })
             .collect()
     }

@@ -1,0 +1,301 @@
+//! One session's work: claim, sign, write, look, sleep, sweep.
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use anyhow::anyhow;
+use daemon::crash_point;
+use daemon::exit::{Exit, ExitExt};
+use daemon::log::ms;
+use daemon::session::Session;
+use daemon::shutdown::Shutdown;
+use daemon::trouble::Trouble;
+use tokio::time::timeout;
+
+use crate::batcher::{Batcher, Step};
+use crate::config::Config;
+use crate::emitter::Emitter;
+use crate::floors::Floors;
+use crate::lines::{self, Rejected};
+use crate::queue::{Claim, Predecessors, Queue};
+use crate::sweeps::Sweeps;
+
+/// A line that takes longer has met a full pipe.
+const GATE_PATIENCE: Duration = Duration::from_millis(20);
+
+/// What a sender that has lost its session may take to come back with the results of its calls.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// Why a session was left.
+pub enum End {
+    /// The database is not what the settings say: the error has the exit code.
+    Unfit(anyhow::Error),
+    /// We were asked to stop, and the last line is whole.
+    Stopped,
+    /// Nobody reads stdout any more.
+    ReaderGone,
+    /// stdout refuses for another reason.
+    Unwritable(std::io::Error),
+    /// The connection is of no more use.
+    Lost(Trouble),
+}
+
+impl From<Trouble> for End {
+    fn from(trouble: Trouble) -> Self {
+        Self::Lost(trouble)
+    }
+}
+
+/// See the module.
+pub struct Work<'a> {
+    config: &'a Config,
+    queue: &'a Queue<'a>,
+    emitter: &'a mut Emitter,
+    /// What to take over from; `claimed_at` in it goes on as ours.
+    predecessors: &'a mut Predecessors,
+    /// The highest token handed over since the cursor was last reported.
+    highest: i64,
+    floors: Floors,
+}
+
+impl<'a> Work<'a> {
+    /// Work on `queue`, written to `emitter`.
+    pub fn new(
+        config: &'a Config,
+        queue: &'a Queue<'a>,
+        emitter: &'a mut Emitter,
+        predecessors: &'a mut Predecessors,
+    ) -> Self {
+        Self { config, queue, emitter, predecessors, highest: 0, floors: Floors::default() }
+    }
+
+    /// Works until there is a reason not to. `checked`: whether the database has been found to be
+    /// what the settings say. Cancelled while a line is written, it leaves the line unfinished.
+    pub async fn until_the_end(
+        &mut self,
+        session: &Session,
+        checked: &mut bool,
+        shutdown: &Shutdown,
+    ) -> End {
+        let end = async {
+            if !*checked {
+                self.check().await?;
+                *checked = true;
+            }
+            self.take_over().await?;
+            crash_point!("taken_over");
+            self.work(session, shutdown).await
+        };
+        match end.await {
+            Ok(never) => match never {},
+            Err(end) => end,
+        }
+    }
+
+    /// What would make us wait for ever without a word.
+    async fn check(&self) -> Result<(), End> {
+        let (channel, queue_exists) = self.queue.check().await?;
+        let wanted = &self.config.channel;
+        let problem = if channel != *wanted {
+            anyhow!(
+                "MAILROOM_CHANNEL_NAME: the triggers notify {channel:?}, not {wanted:?}; set it to \
+                 {channel:?} or replace the function mailroom_channel()"
+            )
+        } else if !queue_exists {
+            let queue = &self.config.queue;
+            anyhow!(
+                "MAILROOM_QUEUE_NAME: there is no queue {queue:?} in jobs; set it to one that is there"
+            )
+        } else {
+            return Ok(());
+        };
+        Err(End::Unfit(problem.exit(Exit::Config)))
+    }
+
+    /// What former sessions of ours held. Lost on the way, the next session takes over from them and
+    /// from this one.
+    async fn take_over(&mut self) -> Result<(), Trouble> {
+        for former in &self.predecessors.sessions {
+            let claimed_at = self.predecessors.claimed_at;
+            let (kept, released) = self.queue.relabel(*former, claimed_at).await?;
+            tracing::info!(former = former.number, kept, released, "took_over");
+        }
+        self.predecessors.sessions.clear();
+        Ok(())
+    }
+
+    async fn work(&mut self, session: &Session, shutdown: &Shutdown) -> Result<Infallible, End> {
+        let config = self.config;
+        let mut batcher = Batcher::new(config.batch_limit, config.batch_timeout, Instant::now());
+        let mut sweeps = Sweeps::new(Instant::now());
+        let mut check_at = Instant::now() + config.healthcheck_interval;
+        let mut pruned = false;
+        loop {
+            if shutdown.is_requested() {
+                self.report().await?;
+                return Err(End::Stopped);
+            }
+            let now = Instant::now();
+            if sweeps.is_due(now) {
+                self.sweep(&mut sweeps, &mut batcher).await?;
+            }
+            match batcher.step(now) {
+                Step::Claim => self.claim_and_emit(&mut batcher, &mut sweeps).await?,
+                Step::Look { arm } => {
+                    self.report().await?;
+                    self.look(arm, &mut batcher).await?;
+                    if arm {
+                        // While we were awake, or while another one sleeps, nobody tells us what
+                        // others have taken, and they may die with it.
+                        sweeps.held(Instant::now());
+                    }
+                    if !std::mem::replace(&mut pruned, true) {
+                        self.queue.prune().await?;
+                    }
+                }
+                Step::Disarm => {
+                    self.queue.disarm().await?;
+                    batcher.disarmed();
+                }
+                Step::Wait(until) => {
+                    let alarm =
+                        [until, sweeps.due_at(), Some(check_at)].into_iter().flatten().min();
+                    tokio::select! {
+                        biased;
+                        () = shutdown.requested() => {}
+                        () = session.closed() => {
+                            return Err(Trouble::lost("the connection was closed").into());
+                        }
+                        () = self.emitter.reader_gone() => return Err(End::ReaderGone),
+                        () = session.notified() => {
+                            batcher.noticed(Instant::now());
+                            // Whoever takes the rows we have just heard of may die with them.
+                            sweeps.held(Instant::now());
+                        }
+                        () = sleep_until(alarm) => {}
+                    }
+                    if Instant::now() >= check_at {
+                        check_at = Instant::now() + config.healthcheck_interval;
+                        batcher.check();
+                        sweeps.check(Instant::now());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Claims a batch and writes it: first committed, then written, so a crash in between leaves
+    /// rows that are ours and are released, never a line without its rows.
+    async fn claim_and_emit(
+        &mut self,
+        batcher: &mut Batcher,
+        sweeps: &mut Sweeps,
+    ) -> Result<(), End> {
+        let limit = self.config.batch_limit;
+        self.floors.prepare(Instant::now());
+        let Claim { examined, places, ours, claimed_at } =
+            self.queue.claim(limit, &self.floors).await?;
+        crash_point!("claimed");
+        let nothing_else = self.floors.claimed(places.into_iter(), examined >= limit);
+        batcher.claimed(if nothing_else { examined } else { limit }, Instant::now());
+        if ours.is_empty() {
+            return Ok(());
+        }
+        sweeps.held(Instant::now());
+        let mut bytes = Vec::new();
+        let (rows, lines, rejected) = lines::write(&self.config.secret_key, &ours, &mut bytes);
+        self.reject(&rejected).await?;
+        crash_point!("signed");
+        // From here on these rows count as written: the reader may act on any line of them.
+        self.predecessors.claimed_at = claimed_at;
+        let begun = Instant::now();
+        let mut emit = pin!(self.emitter.emit(&bytes));
+        let emitted = match timeout(GATE_PATIENCE, &mut emit).await {
+            Ok(emitted) => emitted,
+            Err(_) if batcher.is_armed() => {
+                // The reader is slow, so we are not asleep, and writers need not notify. Whatever
+                // comes of that, the line is finished: half of one would spoil the next.
+                let (emitted, disarmed) = tokio::join!(emit, self.queue.disarm());
+                disarmed?;
+                batcher.disarmed();
+                emitted
+            }
+            Err(_) => emit.await,
+        };
+        emitted.map_err(|error| match error.kind() {
+            std::io::ErrorKind::BrokenPipe => End::ReaderGone,
+            _ => End::Unwritable(error),
+        })?;
+        crash_point!("line_written");
+        let highest = ours.iter().map(|delivery| delivery.token).max().unwrap_or_default();
+        self.highest = self.highest.max(highest);
+        let waited_ms = ms(begun.elapsed());
+        tracing::info!(rows, lines, waited_ms, "batch_emitted");
+        Ok(())
+    }
+
+    /// What cannot be written has failed, and says why.
+    async fn reject(&self, rejected: &[Rejected]) -> Result<(), Trouble> {
+        if rejected.is_empty() {
+            return Ok(());
+        }
+        let tokens: Vec<i64> = rejected.iter().map(|r| r.token).collect();
+        let reasons: Vec<&str> = rejected.iter().map(|r| r.reason.as_str()).collect();
+        self.queue.reject(&tokens, &reasons).await?;
+        for Rejected { token, reason } in rejected {
+            tracing::warn!(delivery = token, reason, "delivery_failed");
+        }
+        Ok(())
+    }
+
+    async fn look(&self, arm: bool, batcher: &mut Batcher) -> Result<(), Trouble> {
+        let limit = batcher.look_limit();
+        let look = if arm {
+            let (armed, look) = self.queue.arm_and_look(limit).await?;
+            crash_point!("armed");
+            batcher.armed(armed);
+            look
+        } else {
+            self.queue.look(limit).await?
+        };
+        batcher.looked(look.due, look.next_due_in, Instant::now());
+        Ok(())
+    }
+
+    async fn sweep(&self, sweeps: &mut Sweeps, batcher: &mut Batcher) -> Result<(), Trouble> {
+        let sweep = self.queue.sweep(GRACE).await?;
+        crash_point!("swept");
+        let now = Instant::now();
+        sweeps.swept(sweep.held > 0, sweep.grace_ends_in, now);
+        if sweep.released > 0 {
+            batcher.drain();
+        }
+        if sweep.released > 0 || sweep.unconfirmed > 0 {
+            tracing::warn!(
+                released = sweep.released,
+                lost = sweep.lost,
+                ambiguous = sweep.ambiguous,
+                unconfirmed = sweep.unconfirmed,
+                "deliveries_released"
+            );
+        }
+        Ok(())
+    }
+
+    /// At the end of a drain the queue's cursor moves.
+    async fn report(&mut self) -> Result<(), Trouble> {
+        let highest = std::mem::take(&mut self.highest);
+        if highest > 0 {
+            self.queue.report(highest).await?;
+        }
+        Ok(())
+    }
+}
+
+async fn sleep_until(alarm: Option<Instant>) {
+    match alarm {
+        Some(alarm) => tokio::time::sleep_until(alarm.into()).await,
+        None => std::future::pending().await,
+    }
+}
