@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use crate::exit::Exit;
 use crate::log::complain;
-use crate::settings::{Command, Problems, command_line, print};
+use crate::settings::{Command, Problems, command_line, print, unknown};
 
 /// A program's name, version and help text.
 #[derive(Debug, Clone, Copy)]
@@ -18,7 +18,8 @@ pub struct Program {
 }
 
 impl Program {
-    /// Answers `--help` and `--version`; else reads the settings and, unless `--check` asks only to
+    /// Answers `--help` and `--version`; else names settings that do not exist, which is no reason to
+    /// stop, reads the settings and, unless `--check` asks only to
     /// `describe` them, goes to `work`. Problems go to stderr, and the exit code says so.
     pub fn main<C>(
         &self,
@@ -27,7 +28,13 @@ impl Program {
         work: impl FnOnce(&C) -> Exit,
     ) -> ExitCode {
         let said = |text: &str| print(text).map_or(Exit::Unavailable, |()| Exit::Done);
-        let exit = match command_line(self.name, self.version, self.help) {
+        let command = command_line(self.name, self.version, self.help);
+        if matches!(command, Ok(Command::Check | Command::Run)) {
+            for name in unknown(std::env::vars_os()) {
+                complain(self.name, format_args!("{name}: there is no such setting, see --help"));
+            }
+        }
+        let exit = match command {
             Ok(Command::Print(text)) => Ok(said(&text)),
             Ok(Command::Check) => settings().map(|settings| said(&describe(&settings))),
             Ok(Command::Run) => settings().map(|settings| work(&settings)),

@@ -25,7 +25,7 @@
 //! # What is left out
 //!
 //! * Time is order. A grace ends when it may: 30 s after a session's end, but not during a call,
-//!   which has ended 25 s after begin was asked, nor while its sender has a result and a connection.
+//!   which has ended 30 s after begin was asked, nor while its sender has a result and a connection.
 //!   60 s pass for a line only if it is lost, or by a fault of its own (`slow_lines`).
 //! * A statement is one step, and its answer another; a connection can be lost between, before, or
 //!   with the statement still on its way to a backend that lives on. Where two statements of ours can

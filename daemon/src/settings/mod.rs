@@ -5,6 +5,7 @@
 //! [`Problems`], which notes what is wrong and goes on, so that a person mends everything in one go.
 
 mod command_line;
+mod names;
 mod problems;
 mod secret_file;
 
@@ -14,6 +15,7 @@ use std::ffi::OsString;
 use serde::de::DeserializeOwned;
 
 pub use command_line::{Command, command_line, print};
+pub use names::unknown;
 pub use problems::Problems;
 
 /// All our variables begin so.

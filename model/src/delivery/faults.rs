@@ -30,7 +30,7 @@ pub(crate) fn database_steps(state: &State, actions: &mut Vec<Action>) {
 
 /// Whether 30 s can pass since a sweep found this number's lock free, while a row still carries it.
 ///
-/// Not while its sender is in that row's call: a call has ended 25 s after begin was asked. Nor
+/// Not while its sender is in that row's call: a call has ended 30 s after begin was asked. Nor
 /// while the sender has its result and a connection: recording it takes milliseconds.
 fn grace_may_end(state: &State, number: Number) -> bool {
     let carries = |token: usize| {
@@ -174,7 +174,7 @@ pub(crate) fn act(model: &Delivery, state: &mut State, action: Action) {
     }
 }
 
-/// More than 5 s have passed.
+/// More than 10 s have passed.
 fn go_stale(applies: bool, calls: &mut [super::state::Call]) {
     for call in calls.iter_mut().filter(|_| applies) {
         if let Stage::Granted { session, .. } = call.stage {
