@@ -8,6 +8,8 @@ mod docs;
 mod growth;
 mod hostile;
 mod idle;
+#[cfg(debug_assertions)]
+mod points;
 mod priority;
 mod settings;
 mod support;
