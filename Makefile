@@ -9,8 +9,11 @@ export CARGO_TARGET_DIR ?= $(CURDIR)/target
 
 PROGRAMS := -p mailroom-collector -p mailroom-sender
 
+# How long `make soak` injects faults.
+SECONDS ?= 60
+
 .DEFAULT_GOAL := release
-.PHONY: release debug demo test check fmt clean help
+.PHONY: release debug demo soak test check fmt clean help
 
 release: ## Build collector and sender into bin/ (the default)
 	$(CARGO) build --locked --release $(PROGRAMS)
@@ -25,6 +28,17 @@ debug: ## Build them quickly, with debug information
 demo: ## Watch the whole pipe at work, on a private PostgreSQL and a double of Amazon SES
 	$(CARGO) build --locked $(PROGRAMS) -p xtask
 	@MAILROOM_TEST_BIN_DIR="$$CARGO_TARGET_DIR/debug" "$$CARGO_TARGET_DIR/debug/xtask" demo
+
+soak: ## Faults at random for SECONDS=60, then a count of what was lost; SEED= as printed
+	$(CARGO) build --locked $(PROGRAMS) -p xtask
+	@MAILROOM_TEST_BIN_DIR="$$CARGO_TARGET_DIR/debug" "$$CARGO_TARGET_DIR/debug/xtask" soak \
+		"$(SECONDS)" "$(SEED)"
+
+RUNS ?= 10000000
+fuzz: ## Fuzz what reads bytes from outside, RUNS= each; needs a nightly compiler and cargo-fuzz
+	for target in line token settings conninfo; do \
+		$(CARGO) +nightly fuzz run $$target -- -runs=$(RUNS) || exit 1; \
+	done
 
 # The programs first, each by itself as testkit has them built, so that no test has to wait for it.
 test: ## Run all tests, on a private PostgreSQL

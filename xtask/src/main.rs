@@ -1,6 +1,7 @@
 //! `cargo xtask <task>`: the workspace's chores that deserve a program.
 
 mod demo;
+mod soak;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -9,6 +10,8 @@ const HELP: &str = "\
 cargo xtask <task>
 
     demo    the whole pipe at work, on a private PostgreSQL and a double of Amazon SES
+    soak [SECONDS] [SEED]
+            writers, two pipelines, about one fault a second; then a count of what was lost
     help    this text
 
 MAILROOM_TEST_BIN_DIR=<dir>    take collector and sender from there instead of building them
@@ -19,6 +22,7 @@ fn main() -> ExitCode {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let done = match args.as_slice() {
         ["demo"] => demo::run(),
+        ["soak", args @ ..] => soak::run(args),
         ["help" | "--help" | "-h"] => {
             std::io::stdout().write_all(HELP.as_bytes()).map_err(Into::into)
         }
