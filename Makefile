@@ -13,7 +13,7 @@ PROGRAMS := -p mailroom-collector -p mailroom-sender
 SECONDS ?= 60
 
 .DEFAULT_GOAL := release
-.PHONY: release debug demo soak test check fmt clean help
+.PHONY: release debug demo soak fuzz test check fmt clean help
 
 release: ## Build collector and sender into bin/ (the default)
 	$(CARGO) build --locked --release $(PROGRAMS)
