@@ -1,7 +1,8 @@
 //! When to sweep. Pure.
 //!
-//! At the start, and then while anything is held: five seconds later, then ever more rarely. Nothing
-//! held, no sweeps but at the health check, so an idle collector asks nothing in between.
+//! At the start, and then while anything is or may be held, by us or by others: five seconds later,
+//! then ever more rarely. Once a sweep has found nothing held, none but at the health check, so an
+//! idle collector asks nothing in between.
 
 use std::time::{Duration, Instant};
 
@@ -36,7 +37,7 @@ impl Sweeps {
         self.due_at.get_or_insert(now);
     }
 
-    /// We hold something now.
+    /// We hold something now, or somebody else may.
     pub fn held(&mut self, now: Instant) {
         if self.due_at.is_none() {
             self.wait = FIRST;

@@ -41,14 +41,13 @@ pub struct Settlement {
 }
 
 impl Settlement {
-    /// Takes out the provider's words, which the database may refuse to hold.
+    /// Takes out the provider's words, which the database may refuse to hold. A message id stays: it
+    /// is plain ASCII, and what tells a result recorded again from a second mail.
     pub fn without_words(&mut self) {
         match &mut self.next {
-            Next::Sent { provider_id: words }
-            | Next::Again { reason: words, .. }
-            | Next::Failed { reason: words } => {
-                words.clear();
-                words.push_str("(the words could not be stored)");
+            Next::Sent { provider_id: _ } => {}
+            Next::Again { reason, .. } | Next::Failed { reason } => {
+                "(the words could not be stored)".clone_into(reason);
             }
         }
     }

@@ -86,6 +86,23 @@ async fn a_result_recorded_again_after_a_lost_answer_adds_nothing() {
     assert_eq!(log(&db).await, "1:1:sent:id-1; 1:1:sent:other", "a duplicate is visible");
 }
 
+/// The words of one mail are refused (PostgreSQL stores no NUL) after another's result is recorded.
+#[tokio::test]
+async fn words_that_cannot_be_stored_make_no_second_sent_row() {
+    let db = Database::fresh().await.unwrap();
+    on_their_way(&db, 2).await;
+    let session = session(&db).await;
+    begun(&session, &[1, 2]).await;
+    let refused = Next::Failed { reason: "a\0b".to_owned() };
+    let mut results = [sent(1), Settlement { token: 2, attempt: 1, next: refused }];
+    let numbers = [session.number()];
+    let trouble = settle(&session, &numbers, "ses", &results).await.unwrap_err();
+    assert!(trouble.is_broken(), "{trouble}");
+    results.iter_mut().for_each(Settlement::without_words);
+    record(&session, &results).await;
+    assert_eq!(log(&db).await, "1:1:sent:id-1; 2:1:failed:(the words could not be stored)");
+}
+
 #[tokio::test]
 async fn a_row_that_is_no_longer_ours_is_left_alone() {
     let db = Database::fresh().await.unwrap();
