@@ -35,12 +35,14 @@ BEGIN
 END
 $$;
 
+GRANT EXECUTE ON FUNCTION trg_after_token_inserted() TO PUBLIC;
+
 CREATE TRIGGER after_token_inserted AFTER INSERT ON tokens
     FOR EACH ROW EXECUTE FUNCTION trg_after_token_inserted();
 
 DROP VIEW delivery_status;
 DROP TABLE deliveries, delivery_log, holders, actions;
-DROP FUNCTION trg_after_account_status_change, mailroom_unknown_action, mailroom_wake,
+DROP FUNCTION trg_after_account_status_change, mailroom_hold_accounts, mailroom_unknown_action, mailroom_wake,
     mailroom_session, mailroom_channel, mailroom_gate, mailroom_gate_class, mailroom_holder_class;
 DROP TYPE delivery_outcome, delivery_state;
 

@@ -317,15 +317,31 @@ CREATE TRIGGER after_token_consumed AFTER UPDATE OF consumed_at ON tokens
     )
     EXECUTE FUNCTION trg_after_token_consumed();
 
+-- Holds the rows of these accounts until the transaction ends, so that no status changes meanwhile,
+-- and says what theirs are. Those that somebody is changing are left out. A function, because a row
+-- can be locked only by who may change it, and a collector may not.
+CREATE FUNCTION mailroom_hold_accounts(held bigint[])
+    RETURNS TABLE (account bigint, status account_status)
+    LANGUAGE sql STRICT SECURITY DEFINER ROWS 10 AS $$
+    SELECT a.id, a.status FROM accounts AS a WHERE a.id = ANY (held) FOR SHARE SKIP LOCKED
+$$;
+
 -- An application whose role does not own these tables signs people up all the same: what writes
--- deliveries runs with the owner's rights, and finds its tables nowhere but here.
+-- deliveries runs with the owner's rights, and finds its tables nowhere but here. Nobody else may
+-- make a trigger, or a lock, of these.
 DO $$
+DECLARE
+    definer regprocedure;
 BEGIN
-    EXECUTE format(
-        'ALTER FUNCTION trg_after_token_inserted() SET search_path = pg_catalog, %1$I, pg_temp;
-         ALTER FUNCTION trg_after_account_status_change() SET search_path = pg_catalog, %1$I, pg_temp',
-        current_schema()
-    );
+    FOREACH definer IN ARRAY ARRAY[
+        'trg_after_token_inserted()', 'trg_after_account_status_change()',
+        'mailroom_hold_accounts(bigint[])'
+    ]::regprocedure[] LOOP
+        EXECUTE format(
+            'ALTER FUNCTION %s SET search_path = pg_catalog, %I, pg_temp', definer, current_schema()
+        );
+        EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', definer);
+    END LOOP;
 END
 $$;
 

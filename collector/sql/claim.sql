@@ -74,9 +74,11 @@ examined AS MATERIALIZED (
 -- account's row until this commits puts the two in order.
 barred AS MATERIALIZED (
     SELECT e.token, 'the account is ' || a.status::text AS reason
-    FROM examined AS e JOIN accounts AS a ON a.id = e.account
+    FROM mailroom_hold_accounts((
+        SELECT array_agg(e.account) FROM examined AS e WHERE e.reason IS NULL AND e.barred
+    )) AS a
+    JOIN examined AS e ON e.account = a.account
     WHERE e.reason IS NULL AND e.barred AND a.status <> ALL (e.statuses)
-    FOR SHARE OF a SKIP LOCKED
 ),
 verdicts AS MATERIALIZED (
     SELECT

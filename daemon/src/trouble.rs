@@ -86,7 +86,8 @@ impl std::error::Error for Trouble {}
 const POOLER: &str = "Mailroom needs a connection of its own: connect to PostgreSQL directly or \
                       through a session pooler, not a transaction pooler";
 const SCHEMA: &str = "the schema is missing or older than this program: run the migrations";
-const RIGHTS: &str = "the role in MAILROOM_DATABASE_URL lacks a right";
+const RIGHTS: &str = "the role in MAILROOM_DATABASE_URL lacks a right: a collector's must be a member \
+                      of mailroom_collector, a sender's of mailroom_sender";
 
 /// Codes are those of PostgreSQL's appendix A; MR001 is raised by `mailroom_session`.
 fn classify(code: &SqlState) -> (Class, Option<&'static str>) {

@@ -12,6 +12,7 @@ use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 use crate::apart;
 use crate::migrations::{migrate, migrations_dir};
 use crate::postgres::{Postgres, try_shared};
+use crate::role::Role;
 
 /// How often [`Database::wait_until`] asks.
 const POLL: Duration = Duration::from_millis(20);
@@ -105,9 +106,14 @@ impl Database {
         &self.name
     }
 
-    /// Where it is, as a URI over TCP.
+    /// Where it is, as a URI over TCP, for the superuser.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Where it is, as a URI over TCP, for somebody with the rights of `role`.
+    pub fn url_as(&self, role: Role) -> String {
+        self.url.replacen("postgres@", &format!("{role}@"), 1)
     }
 
     /// Where it is, as `key=value` words through the Unix socket.

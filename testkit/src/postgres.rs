@@ -6,11 +6,12 @@ use std::process::Child;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio_postgres::NoTls;
 
 use crate::cluster::{Cluster, Options};
+use crate::role::Role;
 use crate::watchdog::Watchdog;
 use crate::{apart, port, wait};
 
@@ -20,8 +21,8 @@ const STOPPED_WITHIN: Duration = Duration::from_secs(30);
 /// Someone may take the port between our choice and the server's start.
 const START_TRIES_MAX: u32 = 5;
 
-/// A PostgreSQL server of one's own: superuser `postgres`, no passwords, reachable on 127.0.0.1
-/// and on a Unix socket. Dropping it ends it and removes its files, and so does the death of the
+/// A PostgreSQL server of one's own: superuser `postgres`, every [`Role`], no passwords, reachable on
+/// 127.0.0.1 and on a Unix socket. Dropping it ends it and removes its files, and so does the death of the
 /// process that started it, by whatever cause.
 #[derive(Debug)]
 pub struct Postgres {
@@ -78,13 +79,29 @@ impl Postgres {
         loop {
             postgres.port = port::free_port()?;
             match postgres.start_again() {
-                Ok(()) => return Ok(postgres),
+                Ok(()) => {
+                    postgres.make_roles()?;
+                    return Ok(postgres);
+                }
                 Err(_) if tries < START_TRIES_MAX && postgres.log().contains("already in use") => {
                     tries += 1;
                 }
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// The roles of the migrations, here with the right to log in.
+    fn make_roles(&self) -> anyhow::Result<()> {
+        let sql: String = Role::ALL.map(|role| format!("CREATE ROLE {role} LOGIN;")).concat();
+        let place = self.conninfo("postgres");
+        apart::run(async {
+            let (client, connection) = tokio_postgres::connect(&place, NoTls).await?;
+            tokio::select! {
+                made = client.batch_execute(&sql) => made.context("make roles"),
+                ended = connection => Err(ended.err().map_or(anyhow!("disconnected"), Into::into)),
+            }
+        })
     }
 
     /// Where TCP connections go: `postgres://postgres@127.0.0.1:<port>/<database>`.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use daemon::postgres::Target;
 use daemon::session::{Identity, Session};
-use testkit::Database;
+use testkit::{Database, Role};
 
 /// Long enough for anything but a lost event.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
@@ -12,7 +12,8 @@ pub(crate) const SOON: Duration = Duration::from_secs(20);
 pub(crate) const QUEUE: &str = "mailroom";
 
 pub(crate) async fn session(db: &Database, kind: &'static str) -> Session {
-    let target = Target::from_env(db.url()).unwrap();
+    let role = if kind == "sender" { Role::Sender } else { Role::Collector };
+    let target = Target::from_env(&db.url_as(role)).unwrap();
     let identity = Identity { kind, version: "test" };
     Session::open(&target, &identity, Some("token_insert")).await.unwrap()
 }
@@ -20,7 +21,8 @@ pub(crate) async fn session(db: &Database, kind: &'static str) -> Session {
 /// `count` provisioned accounts, so as many tokens and pending deliveries, numbered from 1.
 pub(crate) async fn sign_up(db: &Database, count: u32) {
     db.execute(&format!(
-        "INSERT INTO accounts (email, login)
+        "SET LOCAL ROLE mailroom_application;
+         INSERT INTO accounts (email, login)
          SELECT 'u' || n || '@example.com', 'u' || n FROM generate_series(1, {count}) AS n"
     ))
     .await

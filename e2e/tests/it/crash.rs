@@ -175,8 +175,7 @@ async fn when_everything_crashes_at_once_no_delivery_is_lost() {
 async fn a_sender_without_its_database_for_ten_seconds_records_what_it_has_and_repeats_nothing() {
     let world = World::new().await;
     let proxy = Proxy::start(testkit::shared().addr()).unwrap();
-    let sender = world.sender().env("MAILROOM_DATABASE_URL", proxy.rewrite(world.db.url()));
-    let pipe = Pipeline::spawn(world.collector(), sender).unwrap();
+    let pipe = Pipeline::spawn(world.collector(), world.sender_through(&proxy)).unwrap();
     world.ses.hold();
     world.db.execute(&sign_up("patient", 60)).await.unwrap();
     world.ses.wait_calls(2, SOON).unwrap();

@@ -11,6 +11,7 @@ mod idle;
 #[cfg(debug_assertions)]
 mod points;
 mod priority;
+mod roles;
 mod settings;
 mod support;
 mod twice;

@@ -69,11 +69,6 @@ fn one_call_at_a_time(sender: Process) -> Process {
     sender.env("MAILROOM_SENDER_CONCURRENCY", "1")
 }
 
-/// The sender's connection goes through this.
-fn through(proxy: &Proxy, world: &World, process: Process) -> Process {
-    process.env("MAILROOM_DATABASE_URL", proxy.rewrite(world.db.url()))
-}
-
 fn proxy() -> Proxy {
     Proxy::start(testkit::shared().addr()).unwrap()
 }
@@ -238,7 +233,7 @@ fn a_collector_that_dies_as_it_takes_over_from_itself_repeats_no_line_that_is_on
     async fn taken_over() {
         let world = world().await;
         let proxy = proxy();
-        let collector = through(&proxy, &world, at(world.collector(), "taken_over:die:2"));
+        let collector = at(world.collector_through(&proxy), "taken_over:die:2");
         world.ses.hold();
         let pipe = Pipeline::spawn(collector, one_call_at_a_time(world.sender())).unwrap();
         world.ses.wait_calls(1, SOON).unwrap();
@@ -348,7 +343,7 @@ async fn sender_dies_with_rows_begun(wish: &str, accepted: bool) {
 async fn fenced() {
     let world = world().await;
     let proxy = proxy();
-    let sender = through(&proxy, &world, at(world.sender(), "fenced:die"));
+    let sender = at(world.sender_through(&proxy), "fenced:die");
     world.ses.hold();
     let pipe = Pipeline::spawn(world.collector(), sender).unwrap();
     world.ses.wait_calls(2, SOON).unwrap();
@@ -371,7 +366,7 @@ async fn fenced() {
 async fn results_recorded() {
     let world = world().await;
     let proxy = proxy();
-    let sender = through(&proxy, &world, at(world.sender(), "results_recorded:die"));
+    let sender = at(world.sender_through(&proxy), "results_recorded:die");
     world.ses.hold();
     world.ses.script(|call| match call.number {
         2 => Reply::Hang { accept: true },
@@ -424,7 +419,7 @@ async fn answered_while_the_collector_stalls_at_swept() {
 async fn sender_stalls_before_its_call(wish: &str, patient: bool) {
     let world = world().await;
     let proxy = proxy();
-    let sender = through(&proxy, &world, at(one_call_at_a_time(world.sender()), wish));
+    let sender = at(one_call_at_a_time(world.sender_through(&proxy)), wish);
     let pipe = Pipeline::spawn(world.collector(), sender).unwrap();
     pipe.sender.wait_for("event=crash_point", SOON).unwrap();
     proxy.cut().unwrap();
@@ -450,7 +445,7 @@ async fn sender_stalls_before_its_call(wish: &str, patient: bool) {
 async fn sender_cut_off_for_longer_than_the_grace() {
     let world = world().await;
     let proxy = proxy();
-    let sender = through(&proxy, &world, one_call_at_a_time(world.sender()));
+    let sender = one_call_at_a_time(world.sender_through(&proxy));
     world.ses.hold();
     let pipe = Pipeline::spawn(world.collector(), sender).unwrap();
     world.ses.wait_calls(1, SOON).unwrap();

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use testkit::{Database, Process, Running, Signal, migrate, migrations_dir};
+use testkit::{Database, Process, Role, Running, Signal, migrate, migrations_dir};
 
 use crate::SOON;
 use crate::world::{KEY, World};
@@ -157,13 +157,15 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 #[tokio::test]
 async fn secrets_can_come_from_files() {
     let world = World::new().await;
-    let url = file(&format!("{}\n", world.db.url()));
+    let url = |role| file(&format!("{}\n", world.db.url_as(role)));
+    let (url, senders_url) = (url(Role::Collector), url(Role::Sender));
     let key = file(&format!("{KEY}\n"));
     let collector = Process::new("collector")
         .env("MAILROOM_DATABASE_URL_FILE", url.path())
         .env("MAILROOM_SECRET_KEY_FILE", key.path())
         .env("MAILROOM_BATCH_TIMEOUT", "0");
-    let sender = world.sender_without_database().env("MAILROOM_DATABASE_URL_FILE", url.path());
+    let sender = world.sender_without_database();
+    let sender = sender.env("MAILROOM_DATABASE_URL_FILE", senders_url.path());
     let pipe = testkit::Pipeline::spawn(collector, sender).unwrap();
     world.db.execute(&crate::support::sign_up("filed", 1)).await.unwrap();
     world.mails(1).await;
@@ -213,9 +215,7 @@ async fn a_database_that_is_not_there_yet_is_waited_for() {
     let world = World::new().await;
     let proxy = testkit::Proxy::start(testkit::shared().addr()).unwrap();
     proxy.refuse(true).unwrap();
-    let url = proxy.rewrite(world.db.url());
-    let collector = world.collector().env("MAILROOM_DATABASE_URL", &url);
-    let sender = world.sender().env("MAILROOM_DATABASE_URL", &url);
+    let (collector, sender) = (world.collector_through(&proxy), world.sender_through(&proxy));
     let pipe = testkit::Pipeline::spawn(collector, sender).unwrap();
     world.db.execute(&crate::support::sign_up("early", 3)).await.unwrap();
     pipe.collector.wait_for("event=connection_failed", SOON).unwrap();

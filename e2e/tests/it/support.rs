@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use testkit::Database;
+use testkit::{Database, Role};
 
 /// SQL for `count` provisioned accounts called `<name>-<n>`, all in one statement.
-pub(crate) fn sign_up(name: &str, count: usize) -> String {
+pub(crate) fn accounts(name: &str, count: usize) -> String {
     format!(
         "INSERT INTO accounts (email, login)
          SELECT '{name}-' || n || '@mail.example', '{name}-login-' || n
@@ -13,15 +13,24 @@ pub(crate) fn sign_up(name: &str, count: usize) -> String {
     )
 }
 
-/// SQL for an active account that has asked for a password recovery.
+/// The same, by the application.
+pub(crate) fn sign_up(name: &str, count: usize) -> String {
+    by_the_application(&accounts(name, count))
+}
+
+/// SQL for an active account that has asked for a password recovery, by the application.
 pub(crate) fn recovery(name: &str) -> String {
-    format!(
+    by_the_application(&format!(
         "WITH active AS (
              INSERT INTO accounts (email, login, status)
              VALUES ('{name}@mail.example', '{name}-login', 'active') RETURNING id
          )
          INSERT INTO tokens (account, action) SELECT id, 'password_recovery' FROM active;"
-    )
+    ))
+}
+
+fn by_the_application(sql: &str) -> String {
+    format!("SET LOCAL ROLE {}; {sql} RESET ROLE;", Role::Application)
 }
 
 /// The lines of ordinary rows that these tokens must become, in the order of their ids: computed by

@@ -2,7 +2,7 @@
 
 use testkit::{Database, migrate, migrate_down, migrations_dir};
 
-use crate::support::sign_up;
+use crate::support::{accounts, sign_up};
 use crate::world::{World, stop};
 
 async fn original() -> World {
@@ -18,7 +18,7 @@ async fn up(world: &World) {
 #[tokio::test]
 async fn an_original_database_is_taken_over_without_loss_or_repetition() {
     let world = original().await;
-    world.db.execute(&sign_up("old", 20)).await.unwrap();
+    world.db.execute(&accounts("old", 20)).await.unwrap();
     let state = "UPDATE jobs SET last_seq = 10;
         UPDATE tokens SET expires_at = 1 WHERE id IN (12, 13);
         UPDATE tokens SET consumed_at = 1 WHERE id = 14;
@@ -50,7 +50,7 @@ async fn an_original_database_is_taken_over_without_loss_or_repetition() {
 #[tokio::test]
 async fn a_suspension_from_before_the_upgrade_can_be_lifted_after_it() {
     let world = original().await;
-    world.db.execute(&sign_up("old", 1)).await.unwrap();
+    world.db.execute(&accounts("old", 1)).await.unwrap();
     world.db.execute("UPDATE accounts SET status = 'suspended'").await.unwrap();
     up(&world).await;
     let pipe = world.pipe();
@@ -76,7 +76,7 @@ async fn down_to_the_original_and_up_again_loses_nothing() {
     migrate_down(world.db.url(), &migrations_dir(), Some(0)).await.unwrap();
     // The original's collector starts with what is outstanding.
     assert_eq!(world.db.query_i64("SELECT last_seq FROM jobs").await.unwrap(), 5);
-    world.db.execute(&sign_up("original", 5)).await.unwrap();
+    world.db.execute(&accounts("original", 5)).await.unwrap();
     assert_eq!(world.db.query_i64("SELECT count(*) FROM tokens").await.unwrap(), 15);
 
     up(&world).await;

@@ -1,7 +1,7 @@
 //! A database, a provider, and the two programs between them.
 
 use tempfile::TempDir;
-use testkit::{Database, Pipeline, Postgres, Process, Running, Ses, Signal};
+use testkit::{Database, Pipeline, Postgres, Process, Proxy, Role, Running, Ses, Signal};
 
 use crate::SOON;
 
@@ -31,13 +31,14 @@ impl World {
 
     pub(crate) fn collector(&self) -> Process {
         Process::new("collector")
-            .env("MAILROOM_DATABASE_URL", self.db.url())
+            .env("MAILROOM_DATABASE_URL", self.db.url_as(Role::Collector))
             .env("MAILROOM_SECRET_KEY", KEY)
             .env("MAILROOM_BATCH_TIMEOUT", "200")
     }
 
     pub(crate) fn sender(&self) -> Process {
-        self.sender_without_database().env("MAILROOM_DATABASE_URL", self.db.url())
+        let url = self.db.url_as(Role::Sender);
+        self.sender_without_database().env("MAILROOM_DATABASE_URL", url)
     }
 
     pub(crate) fn sender_without_database(&self) -> Process {
@@ -49,6 +50,18 @@ impl World {
             .env("AWS_ACCESS_KEY_ID", "AKIATEST")
             .env("AWS_SECRET_ACCESS_KEY", "test")
             .env("AWS_EC2_METADATA_DISABLED", "true")
+    }
+
+    /// A collector whose connection goes through this.
+    pub(crate) fn collector_through(&self, proxy: &Proxy) -> Process {
+        let url = proxy.rewrite(&self.db.url_as(Role::Collector));
+        self.collector().env("MAILROOM_DATABASE_URL", url)
+    }
+
+    /// A sender whose connection goes through this.
+    pub(crate) fn sender_through(&self, proxy: &Proxy) -> Process {
+        let url = proxy.rewrite(&self.db.url_as(Role::Sender));
+        self.sender().env("MAILROOM_DATABASE_URL", url)
     }
 
     /// `collector | sender`.

@@ -127,7 +127,7 @@ async fn a_deferred_mail_wakes_a_sleeping_collector() {
     on_their_way(&db, 1).await;
     let sender = session(&db).await;
     begun(&sender, &[1]).await;
-    let target = daemon::postgres::Target::from_env(db.url()).unwrap();
+    let target = daemon::postgres::Target::from_env(&db.url_as(testkit::Role::Sender)).unwrap();
     let identity = daemon::session::Identity { kind: "collector", version: "test" };
     let sleeper = Session::open(&target, &identity, Some("token_insert")).await.unwrap();
     db.execute("SELECT 1").await.unwrap();

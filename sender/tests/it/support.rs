@@ -8,14 +8,14 @@ use mailroom::line::Row;
 use mailroom::{Action, ActionNumber, Secret, SecretKey, sign};
 use sender::deliveries::{self, Begun};
 use sender::plan::Planned;
-use testkit::Database;
+use testkit::{Database, Role};
 
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 pub(crate) const MARGIN_SECONDS: i64 = 25;
 pub(crate) const AMBIGUITIES_MAX: u32 = 10;
 
 pub(crate) async fn session(db: &Database) -> Session {
-    let target = Target::from_env(db.url()).unwrap();
+    let target = Target::from_env(&db.url_as(Role::Sender)).unwrap();
     let identity = Identity { kind: "sender", version: "test" };
     Session::open(&target, &identity, None).await.unwrap()
 }
@@ -23,8 +23,10 @@ pub(crate) async fn session(db: &Database) -> Session {
 /// `count` accounts whose activation mails a collector has written on lines; `u1` is token 1.
 pub(crate) async fn on_their_way(db: &Database, count: u32) {
     db.execute(&format!(
-        "INSERT INTO accounts (email, login)
+        "SET LOCAL ROLE mailroom_application;
+         INSERT INTO accounts (email, login)
          SELECT 'u' || n || '@example.com', 'u' || n FROM generate_series(1, {count}) AS n;
+         RESET ROLE;
          UPDATE tokens SET secret = decode(lpad(to_hex(id), 64, '0'), 'hex');
          UPDATE deliveries SET state = 'dispatched', holder = 1000, dispatched_at = now(),
              dispatches = 1;"

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use mailroom::SecretKey;
-use testkit::{Database, Pipeline, Postgres, Process, Running, Ses, Signal};
+use testkit::{Database, Pipeline, Postgres, Process, Role, Running, Ses, Signal};
 
 pub(super) const ACTIVATION_TEMPLATE: &str = "activationv1";
 pub(super) const RECOVERY_TEMPLATE: &str = "passwordrecoveryv1";
@@ -35,11 +35,11 @@ impl Stage {
         let ses = Ses::start().context("start the double of SES")?;
         ses.set_quota(QUOTA.0, QUOTA.1);
         let collector = Process::new("collector")
-            .env("MAILROOM_DATABASE_URL", database.url())
+            .env("MAILROOM_DATABASE_URL", database.url_as(Role::Collector))
             .env("MAILROOM_SECRET_KEY", KEY)
             .env("MAILROOM_BATCH_TIMEOUT", "200");
         let sender = Process::new("sender")
-            .env("MAILROOM_DATABASE_URL", database.url())
+            .env("MAILROOM_DATABASE_URL", database.url_as(Role::Sender))
             // Beside the server's files: it goes when they go.
             .env("MAILROOM_SES_OUTPUT_PATH", postgres.socket_dir().join("output"))
             .env("AWS_ENDPOINT_URL", ses.url())

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use mailroom::SecretKey;
-use testkit::{Database, Postgres, Process, Proxy, Ses};
+use testkit::{Database, Postgres, Process, Proxy, Role, Ses};
 
 /// Pipelines at work.
 pub(super) const PIPES: usize = 2;
@@ -76,7 +76,11 @@ impl Stage {
     }
 
     fn url(&self, pipe: usize, half: Half) -> String {
-        self.proxy(pipe, half).rewrite(self.database.url())
+        let role = match half {
+            Half::Collector => Role::Collector,
+            Half::Sender => Role::Sender,
+        };
+        self.proxy(pipe, half).rewrite(&self.database.url_as(role))
     }
 
     /// Beside the server's files: it goes when they go.

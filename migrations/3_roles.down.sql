@@ -1,0 +1,38 @@
+-- Back to one role that does everything. The roles themselves stay, without rights in this database:
+-- they belong to the whole server, and other databases may need them.
+BEGIN;
+
+DO $$
+DECLARE
+    schema CONSTANT text := (
+        SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = 'deliveries'::regclass
+    );
+    role name;
+    thing text;
+BEGIN
+    FOREACH thing IN ARRAY ARRAY[
+        'TABLE actions', 'TABLE deliveries', 'TABLE delivery_log', 'TABLE holders',
+        'VIEW delivery_status', 'FUNCTION mailroom_hold_accounts(bigint[])',
+        'FUNCTION trg_after_token_inserted()', 'FUNCTION trg_after_account_status_change()'
+    ] LOOP
+        EXECUTE format('ALTER %s OWNER TO %I', thing, current_user);
+    END LOOP;
+
+    FOR role IN
+        SELECT r.rolname FROM pg_roles AS r WHERE r.rolname IN (
+            'mailroom_owner', 'mailroom_collector', 'mailroom_sender', 'mailroom_application'
+        ) AND r.rolname <> current_user
+    LOOP
+        EXECUTE format(
+            'REVOKE ALL ON accounts, tokens, jobs, actions, deliveries, delivery_log, holders,
+                delivery_status, accounts_id_seq, tokens_id_seq FROM %1$I;
+             REVOKE ALL ON FUNCTION mailroom_hold_accounts(bigint[]) FROM %1$I;
+             REVOKE ALL ON SCHEMA %2$s FROM %1$I', role, schema
+        );
+    END LOOP;
+END
+$$;
+
+DROP FUNCTION mailroom_roles();
+
+COMMIT;

@@ -1,0 +1,30 @@
+//! Who does it: the roles that the migrations give rights to.
+
+use std::fmt;
+
+/// A role that can do what its part needs, and nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Of the collector's.
+    Collector,
+    /// Of the sender's.
+    Sender,
+    /// Of the application's.
+    Application,
+}
+
+impl Role {
+    /// All of them.
+    pub const ALL: [Role; 3] = [Role::Collector, Role::Sender, Role::Application];
+}
+
+impl fmt::Display for Role {
+    /// Its name in PostgreSQL.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Role::Collector => "mailroom_collector",
+            Role::Sender => "mailroom_sender",
+            Role::Application => "mailroom_application",
+        })
+    }
+}
