@@ -1,5 +1,6 @@
 //! The files of a server, and how its programs are run.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
@@ -18,11 +19,13 @@ pub struct Options {
     pub fsync: bool,
     /// Further lines of the configuration, as name and value.
     pub settings: Vec<(String, String)>,
+    /// Variables of the server's environment, which holds nothing else but the PATH.
+    pub env: Vec<(OsString, OsString)>,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { fsync: true, settings: Vec::new() }
+        Options { fsync: true, settings: Vec::new(), env: Vec::new() }
     }
 }
 
@@ -38,6 +41,13 @@ impl Options {
         self.settings.push((name.into(), value.into()));
         self
     }
+
+    /// Adds a variable to the server's environment.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Options {
+        self.env.push((name.into(), value.into()));
+        self
+    }
 }
 
 /// A directory with the data, the Unix socket and the log of a server. It does not remove itself.
@@ -46,17 +56,18 @@ pub(crate) struct Cluster {
     programs: PathBuf,
     account: Option<Account>,
     dir: PathBuf,
+    env: Vec<(OsString, OsString)>,
 }
 
 impl Cluster {
     /// An empty directory; see [`initialise`](Cluster::initialise).
-    pub(crate) fn new() -> anyhow::Result<Cluster> {
+    pub(crate) fn new(options: &Options) -> anyhow::Result<Cluster> {
         let programs = pg_binaries::find()?;
         let account = Account::to_drop_to()?;
         // A short path, whatever TMPDIR says: a socket's may have no more than 107 bytes.
         let dir = tempfile::Builder::new().prefix("mailroom-pg-").tempdir_in("/tmp");
         let dir = dir.context("create a directory in /tmp")?.keep();
-        Ok(Cluster { programs, account, dir })
+        Ok(Cluster { programs, account, dir, env: options.env.clone() })
     }
 
     pub(crate) fn dir(&self) -> &Path {
@@ -105,6 +116,7 @@ impl Cluster {
         let log = File::options().create(true).append(true).open(self.log_file());
         let log = log.context("open the server's log")?;
         self.command("postgres")
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
             .arg("-D")
             .arg(self.data_dir())
             .args(["-p", &port.to_string(), "-k"])

@@ -10,6 +10,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
 use crate::apart;
+use crate::ledger::{self, DATABASE_PREFIX};
 use crate::migrations::{migrate, migrations_dir};
 use crate::postgres::{Postgres, try_shared};
 use crate::role::Role;
@@ -77,7 +78,7 @@ impl Database {
 
     async fn create(server: &Postgres, template: Option<&str>) -> anyhow::Result<Database> {
         static NUMBER: AtomicU64 = AtomicU64::new(1);
-        let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        let name = format!("{DATABASE_PREFIX}{}", NUMBER.fetch_add(1, Ordering::Relaxed));
         let admin_url = server.url("postgres");
         let admin = connect(&admin_url).await?;
         let sql = format!("CREATE DATABASE {name} TEMPLATE {}", template.unwrap_or("template0"));
@@ -226,8 +227,13 @@ impl Database {
 }
 
 impl Drop for Database {
-    /// Best effort: the server may be gone, and everything with it.
+    /// Best effort: the server may be gone, and everything with it. What the children said who worked
+    /// on it has no address, login or secret of its in it.
     fn drop(&mut self) {
+        let private = apart::run(async {
+            let private = tokio::time::timeout(DROP_WITHIN, private(&self.url)).await;
+            private.context("look what is in it in time")
+        });
         let _ = apart::run(async {
             tokio::time::timeout(DROP_WITHIN, async {
                 let admin = connect(&self.admin_url).await?;
@@ -237,7 +243,29 @@ impl Drop for Database {
             .await
             .context("drop the database in time")?
         });
+        ledger::close(&self.name, private.unwrap_or_default());
     }
+}
+
+/// What must not be in a log: addresses, logins, and secrets as they are written anywhere. What a
+/// token is signed with comes after its secret, whose last character it changes.
+async fn private(url: &str) -> Vec<String> {
+    const QUESTIONS: [&str; 3] = [
+        "SELECT email, login FROM accounts",
+        "SELECT left(translate(encode(secret, 'base64'), '+/', '-_'), 42) FROM tokens",
+        "SELECT encode(secret, 'hex') FROM tokens",
+    ];
+    let Ok(client) = connect(url).await else { return Vec::new() };
+    let mut all = Vec::new();
+    for question in QUESTIONS {
+        // Not every test has these tables.
+        for message in client.simple_query(question).await.unwrap_or_default() {
+            if let SimpleQueryMessage::Row(row) = message {
+                all.extend((0..row.len()).filter_map(|n| row.get(n).map(str::to_owned)));
+            }
+        }
+    }
+    all
 }
 
 /// Not the statement's fault: the server is stopping, starting or gone.

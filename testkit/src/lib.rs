@@ -8,10 +8,13 @@
 mod account;
 mod apart;
 mod binary;
+mod certificates;
 mod cluster;
 mod database;
+mod ledger;
 mod lines;
 mod migrations;
+mod needles;
 mod pg_binaries;
 mod pipeline;
 mod port;
@@ -26,6 +29,7 @@ mod wait;
 mod watchdog;
 
 pub use binary::{binary, binary_of};
+pub use certificates::{Authority, Certificate};
 pub use cluster::Options;
 pub use database::Database;
 pub use migrations::{migrate, migrate_down, migrations_dir};

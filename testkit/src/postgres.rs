@@ -71,7 +71,7 @@ impl Postgres {
     ///
     /// If PostgreSQL is neither installed nor to be had, or does not start.
     pub fn start_with(options: &Options) -> anyhow::Result<Postgres> {
-        let cluster = Cluster::new()?;
+        let cluster = Cluster::new(options)?;
         let watchdog = Watchdog::start(Signal::QUIT, Some(cluster.dir()))?;
         cluster.initialise(options)?;
         let mut postgres = Postgres { cluster, port: 0, server: Mutex::new(None), watchdog };

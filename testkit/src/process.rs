@@ -11,6 +11,7 @@ use anyhow::Context;
 use rustix::process::Signal;
 
 use crate::binary::binary;
+use crate::ledger;
 use crate::lines::Lines;
 use crate::running::Running;
 use crate::watchdog::Watchdog;
@@ -94,6 +95,27 @@ impl Process {
         variables.into_iter().fold(self, |process, (name, value)| process.env(name, value))
     }
 
+    /// Sets the variables that are set for another.
+    #[must_use]
+    pub fn env_of(self, other: &Process) -> Process {
+        self.envs(other.env.iter().map(|(name, value)| (name, value)))
+    }
+
+    /// Has it run by `wrapper`, a program and its arguments, which is given its path and arguments as
+    /// further ones.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be built.
+    pub fn under(mut self, wrapper: &[&str]) -> anyhow::Result<Process> {
+        let program = self.program.map_or_else(|| binary(&self.name), Ok)?;
+        let mut words = wrapper.iter().map(OsString::from);
+        self.program = words.next().map(PathBuf::from);
+        self.args.insert(0, program.into());
+        self.args.splice(..0, words);
+        Ok(self)
+    }
+
     /// Gives it these bytes to read, and then the end of input.
     #[must_use]
     pub fn stdin_bytes(mut self, bytes: impl Into<Vec<u8>>) -> Process {
@@ -143,7 +165,7 @@ impl Process {
             .args(self.args)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .envs(self.env)
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
             .process_group(0)
             .stderr(Stdio::piped());
         let mut bytes = None;
@@ -169,6 +191,7 @@ impl Process {
         let echo = std::env::var_os(ECHO_VARIABLE).map(|_| format!("{}: ", self.name));
         let stderr = child.stderr.take().context("stderr is not a pipe")?;
         let stderr = Lines::capture(stderr, echo)?;
+        ledger::keep(&self.env, &stderr);
         let mut held_stdout = child.stdout.take();
         let stdout = match held_stdout.take_if(|_| captured) {
             Some(pipe) => Some(Lines::capture(pipe, None)?),
@@ -185,6 +208,7 @@ impl Process {
             pid: child.id(),
             child: Mutex::new(child),
             stderr,
+            secrets: ledger::secrets_in(&self.env),
             stdout,
             held_stdin: Mutex::new(held_stdin),
             held_stdout: Mutex::new(held_stdout),

@@ -24,7 +24,7 @@ pub struct Proxy {
     addr: SocketAddr,
     upstream: SocketAddr,
     orders: Option<mpsc::UnboundedSender<Order>>,
-    hole: watch::Sender<bool>,
+    weather: watch::Sender<Weather>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -32,6 +32,25 @@ pub struct Proxy {
 enum Fault {
     Cut,
     Refuse(bool),
+    Mute(bool),
+    Abandon,
+}
+
+/// What befalls the bytes on their way.
+#[derive(Debug, Clone, Copy, Default)]
+struct Weather {
+    /// Nothing gets through.
+    hole: bool,
+    /// What the server says is lost.
+    mute: bool,
+    /// Nothing gets through on the connections with lower numbers, for ever.
+    abandoned: u64,
+}
+
+impl Weather {
+    fn passes(&self, connection: u64) -> bool {
+        !self.hole && connection >= self.abandoned
+    }
 }
 
 type Order = (Fault, reply::Sender<io::Result<()>>);
@@ -49,12 +68,13 @@ impl Proxy {
         let listener = std::net::TcpListener::bind(addr).context("listen")?;
         listener.set_nonblocking(true).context("set up the listener")?;
         let (orders, received) = mpsc::unbounded_channel();
-        let (hole, seen_hole) = watch::channel(false);
+        let weather = watch::Sender::new(Weather::default());
+        let made = weather.clone();
         let thread = std::thread::Builder::new()
             .name("testkit-proxy".into())
-            .spawn(move || runtime.block_on(serve(listener, upstream, received, seen_hole)))
+            .spawn(move || runtime.block_on(serve(listener, upstream, received, made)))
             .context("start a thread")?;
-        Ok(Proxy { addr, upstream, orders: Some(orders), hole, thread: Some(thread) })
+        Ok(Proxy { addr, upstream, orders: Some(orders), weather, thread: Some(thread) })
     }
     /// Where clients go instead.
     pub fn addr(&self) -> SocketAddr {
@@ -93,16 +113,38 @@ impl Proxy {
     /// taken; or forwards again, what was held back first: what a network does that loses all
     /// packets for a while.
     pub fn black_hole(&self, hole: bool) {
-        self.hole.send_replace(hole);
+        self.weather.send_modify(|weather| weather.hole = hole);
     }
 
-    /// Ends all faults.
+    /// Leaves the connections there are in a black hole for ever, while new ones work: what a
+    /// firewall does that has forgotten them.
+    ///
+    /// # Errors
+    ///
+    /// If the proxy's thread is not there any more.
+    pub fn abandon(&self) -> anyhow::Result<()> {
+        self.order(Fault::Abandon)
+    }
+
+    /// Loses all that the server says, while it hears everything that is said to it; or loses nothing
+    /// any more. What a lost answer was is not said again: [`cut`](Proxy::cut) the connections before
+    /// the end of it.
+    ///
+    /// # Errors
+    ///
+    /// If the proxy's thread is not there any more.
+    pub fn mute(&self, mute: bool) -> anyhow::Result<()> {
+        self.order(Fault::Mute(mute))
+    }
+
+    /// Ends all faults, but for what has been [abandoned](Proxy::abandon).
     ///
     /// # Errors
     ///
     /// As [`refuse`](Proxy::refuse).
     pub fn heal(&self) -> anyhow::Result<()> {
         self.black_hole(false);
+        self.mute(false)?;
         self.refuse(false)
     }
 
@@ -129,13 +171,14 @@ async fn serve(
     listener: std::net::TcpListener,
     upstream: SocketAddr,
     mut orders: mpsc::UnboundedReceiver<Order>,
-    hole: watch::Receiver<bool>,
+    weather: watch::Sender<Weather>,
 ) {
     let (Ok(addr), Ok(listener)) = (listener.local_addr(), TcpListener::from_std(listener)) else {
         return;
     };
     let mut listener = Some(listener);
     let mut lines = JoinSet::new();
+    let mut next = 0;
     loop {
         tokio::select! {
             order = orders.recv() => {
@@ -153,10 +196,19 @@ async fn serve(
                     Fault::Refuse(false) => {
                         TcpListener::bind(addr).await.map(|again| listener = Some(again))
                     }
+                    Fault::Mute(mute) => {
+                        weather.send_modify(|weather| weather.mute = mute);
+                        Ok(())
+                    }
+                    Fault::Abandon => {
+                        weather.send_modify(|weather| weather.abandoned = next);
+                        Ok(())
+                    }
                 });
             }
             client = accept(listener.as_ref()) => {
-                lines.spawn(carry(client, upstream, hole.clone()));
+                lines.spawn(carry(client, upstream, next, weather.subscribe()));
+                next += 1;
             }
             Some(_) = lines.join_next() => {}
         }
@@ -193,33 +245,50 @@ impl Drop for Cuttable {
     }
 }
 
-async fn carry(client: TcpStream, upstream: SocketAddr, hole: watch::Receiver<bool>) {
+async fn carry(
+    client: TcpStream,
+    upstream: SocketAddr,
+    number: u64,
+    mut weather: watch::Receiver<Weather>,
+) {
     let mut client = Cuttable::new(client);
-    let _ = hole.clone().wait_for(|hole| !hole).await;
+    let _ = weather.wait_for(|weather| weather.passes(number)).await;
     let Ok(upstream) = TcpStream::connect(upstream).await else { return };
     let mut upstream = Cuttable::new(upstream);
     let (from_client, to_client) = client.stream.split();
     let (from_upstream, to_upstream) = upstream.stream.split();
-    let both = tokio::try_join!(
-        pump(from_client, to_upstream, hole.clone()),
-        pump(from_upstream, to_client, hole),
-    );
+    let up = Pump { number, answers: false, weather: weather.clone() };
+    let down = Pump { number, answers: true, weather };
+    let both =
+        tokio::try_join!(up.carry(from_client, to_upstream), down.carry(from_upstream, to_client));
     client.closed = both.is_ok();
     upstream.closed = both.is_ok();
 }
 
-async fn pump(
-    mut from: impl AsyncRead + Unpin,
-    mut to: impl AsyncWrite + Unpin,
-    mut hole: watch::Receiver<bool>,
-) -> io::Result<()> {
-    let mut chunk = vec![0; CHUNK_BYTES];
-    loop {
-        let read = from.read(&mut chunk).await?;
-        let _ = hole.wait_for(|hole| !hole).await;
-        if read == 0 {
-            return to.shutdown().await;
+/// One direction of a connection.
+struct Pump {
+    number: u64,
+    /// From the server to the client.
+    answers: bool,
+    weather: watch::Receiver<Weather>,
+}
+
+impl Pump {
+    async fn carry(
+        mut self,
+        mut from: impl AsyncRead + Unpin,
+        mut to: impl AsyncWrite + Unpin,
+    ) -> io::Result<()> {
+        let mut chunk = vec![0; CHUNK_BYTES];
+        loop {
+            let read = from.read(&mut chunk).await?;
+            let _ = self.weather.wait_for(|weather| weather.passes(self.number)).await;
+            if read == 0 {
+                return to.shutdown().await;
+            }
+            if !(self.answers && self.weather.borrow().mute) {
+                to.write_all(&chunk[..read]).await?;
+            }
         }
-        to.write_all(&chunk[..read]).await?;
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::ledger;
 use crate::lines::{Lines, contains};
 use crate::wait;
 use crate::watchdog::Watchdog;
@@ -22,6 +23,8 @@ pub struct Running {
     pub(crate) pid: u32,
     pub(crate) child: Mutex<Child>,
     pub(crate) stderr: Arc<Lines>,
+    /// Those in its environment.
+    pub(crate) secrets: Vec<String>,
     pub(crate) stdout: Option<Arc<Lines>>,
     pub(crate) held_stdin: Mutex<Option<ChildStdin>>,
     pub(crate) held_stdout: Mutex<Option<ChildStdout>>,
@@ -167,8 +170,14 @@ impl Running {
 }
 
 impl Drop for Running {
+    /// Kills it. What it said is complete then, and has no secret of its own environment in it.
     fn drop(&mut self) {
         let _ = self.kill();
+        self.stderr.wait_end(REST_WITHIN);
+        ledger::assert_private(
+            std::slice::from_ref(&self.stderr),
+            std::mem::take(&mut self.secrets),
+        );
     }
 }
 

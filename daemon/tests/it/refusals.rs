@@ -2,7 +2,7 @@
 
 use daemon::exit::{Exit, exit_of};
 use daemon::postgres::ConnectError;
-use testkit::{Database, free_port};
+use testkit::{Certificate, Database, free_port};
 
 use super::certificates;
 use super::connect;
@@ -34,7 +34,7 @@ async fn no_such_database_and_no_such_role_need_a_person() {
 #[tokio::test]
 async fn a_password_that_is_wrong_or_missing_needs_a_person_and_is_not_shown() {
     let hba = "local all all trust\nhost all all all scram-sha-256\n";
-    let certificate = certificates::self_signed(&["db.test"], false);
+    let certificate = Certificate::self_signed(&["db.test"]).expect("certificate");
     let server = certificates::server(&certificate, hba).await;
     let mut admin = connect(&server.conninfo("postgres")).await.expect("connect");
     super::execute(&mut admin, "CREATE ROLE mailer LOGIN PASSWORD 'right'").await;

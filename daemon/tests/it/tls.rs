@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use daemon::postgres::{ConnectError, Os, Target};
 use tempfile::TempDir;
-use testkit::{Postgres, Process};
+use testkit::{Authority, Certificate, Postgres, Process};
 use tokio::sync::OnceCell;
 
-use super::certificates::{self, Authority};
+use super::certificates;
 use super::{ask, connect, execute, file, os, target_of};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -32,8 +32,9 @@ async fn server() -> &'static Server {
     static SERVER: OnceCell<Server> = OnceCell::const_new();
     SERVER
         .get_or_init(|| async {
-            let authority = Authority::new("Ours");
-            let certificate = authority.certificate_for(&["db.test", "127.0.0.1"]);
+            let authority = Authority::new("Ours").expect("authority");
+            let names = ["db.test", "127.0.0.1"];
+            let certificate = authority.certificate_for(&names).expect("certificate");
             let postgres = certificates::server(&certificate, HBA).await;
             let mut admin = connect(&postgres.conninfo("postgres")).await.expect("connect");
             execute(&mut admin, "CREATE ROLE tls_only LOGIN; CREATE ROLE plain_only LOGIN").await;
@@ -41,9 +42,10 @@ async fn server() -> &'static Server {
             let files = tempfile::tempdir().expect("temp dir");
             file(&files, "ca.pem", &authority.pem);
             file(&files, "home/.postgresql/root.crt", &authority.pem);
-            file(&files, "other.pem", &Authority::new("Another").pem);
-            file(&files, "impostor.pem", &Authority::new("Ours").pem);
-            file(&files, "bad-home/.postgresql/root.crt", &Authority::new("Another").pem);
+            let another = |name| Authority::new(name).expect("authority").pem;
+            file(&files, "other.pem", &another("Another"));
+            file(&files, "impostor.pem", &another("Ours"));
+            file(&files, "bad-home/.postgresql/root.crt", &another("Another"));
             Server { postgres, files }
         })
         .await
@@ -202,7 +204,7 @@ async fn a_server_without_tls_is_refused_only_where_it_is_required() {
 
 #[tokio::test]
 async fn a_self_signed_certificate_is_trusted_when_it_is_the_root_itself() {
-    let certificate = certificates::self_signed(&["db.test"], false);
+    let certificate = Certificate::self_signed(&["db.test"]).expect("certificate");
     let files = tempfile::tempdir().expect("temp dir");
     let root = file(&files, "root.crt", &certificate.pem);
     let postgres = certificates::server(&certificate, HBA).await;
@@ -217,7 +219,7 @@ async fn a_self_signed_certificate_is_trusted_when_it_is_the_root_itself() {
 
 #[tokio::test]
 async fn an_expired_certificate_is_refused_even_when_it_is_the_root_itself() {
-    let certificate = certificates::self_signed(&["db.test"], true);
+    let certificate = Certificate::expired_self_signed(&["db.test"]).expect("certificate");
     let files = tempfile::tempdir().expect("temp dir");
     let root = file(&files, "root.crt", &certificate.pem);
     let postgres = certificates::server(&certificate, HBA).await;

@@ -8,6 +8,7 @@ mod call;
 mod reply;
 mod server;
 mod state;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -21,12 +22,20 @@ pub use self::call::{AcceptedMail, Call, Entry};
 pub use self::reply::{EntryFailure, Reply};
 use self::server::Server;
 use self::state::{Account, Shared, State};
+pub use self::tls::Handshakes;
+use self::tls::Tls;
+use crate::certificates::Certificate;
+use crate::ledger;
+
+/// The characters of a token that are its secret and nothing else.
+const SECRET_CHARS: usize = 42;
 
 /// The double. It runs on a thread of its own, so that tests may wait for it in any way they like;
 /// dropping it ends it and closes its connections.
 #[derive(Debug)]
 pub struct Ses {
     shared: Arc<Shared>,
+    tls: Option<Arc<Tls>>,
     server: Server,
 }
 
@@ -37,14 +46,45 @@ impl Ses {
     ///
     /// If there is no port or thread to be had.
     pub fn start() -> anyhow::Result<Ses> {
-        let shared = Arc::new(Shared::default());
-        let server = Server::start(shared.clone())?;
-        Ok(Ses { shared, server })
+        Ses::over(None)
     }
 
-    /// Where it is, for `AWS_ENDPOINT_URL`: `http://127.0.0.1:<port>`.
+    /// Likewise, over TLS, with this certificate.
+    ///
+    /// # Errors
+    ///
+    /// As there; or if the certificate is none.
+    pub fn start_tls(certificate: &Certificate) -> anyhow::Result<Ses> {
+        Ses::over(Some(Tls::presenting(certificate)?))
+    }
+
+    fn over(tls: Option<Tls>) -> anyhow::Result<Ses> {
+        let (shared, tls) = (Arc::new(Shared::default()), tls.map(Arc::new));
+        let server = Server::start(shared.clone(), tls.clone())?;
+        Ok(Ses { shared, tls, server })
+    }
+
+    /// Where it is, for `AWS_ENDPOINT_URL`: `http://127.0.0.1:<port>`; `https://localhost:<port>` if
+    /// it speaks TLS.
     pub fn url(&self) -> String {
-        format!("http://{}", self.addr())
+        match &self.tls {
+            None => format!("http://{}", self.addr()),
+            Some(_) => format!("https://localhost:{}", self.addr().port()),
+        }
+    }
+
+    /// Presents this certificate to those who connect from now on.
+    ///
+    /// # Errors
+    ///
+    /// If the certificate is none, or the double does not speak TLS.
+    pub fn present(&self, certificate: &Certificate) -> anyhow::Result<()> {
+        self.tls.as_ref().context("does not speak TLS")?.present(certificate)
+    }
+
+    /// How its connections began; none without TLS.
+    pub fn handshakes(&self) -> Handshakes {
+        self.tls.as_ref().map(|tls| tls.handshakes()).unwrap_or_default()
     }
 
     /// Where it is, for a proxy.
@@ -172,5 +212,17 @@ impl Ses {
     pub fn clear(&self) {
         *self.shared.script() = None;
         self.shared.lock().clear();
+    }
+}
+
+impl Drop for Ses {
+    /// What those who called it said has no address, login or secret in it that it was given.
+    fn drop(&mut self) {
+        let of_mail = |mail: &AcceptedMail| {
+            let secret = mail.secret().get(..SECRET_CHARS).unwrap_or_default().to_owned();
+            [mail.to.clone(), mail.text("login").to_owned(), secret]
+        };
+        let private = self.with_mails(|mails| mails.iter().flat_map(of_mail).collect());
+        ledger::assert_private_at(&self.url(), private);
     }
 }

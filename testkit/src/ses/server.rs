@@ -13,6 +13,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
@@ -20,6 +21,7 @@ use super::answer::{self, Cut, Payload};
 use super::call::Call;
 use super::reply::{EntryFailure, Reply};
 use super::state::{Shared, Ticket};
+use super::tls::Tls;
 use crate::apart;
 
 /// SES's own bound.
@@ -33,7 +35,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) fn start(shared: Arc<Shared>) -> anyhow::Result<Server> {
+    pub(super) fn start(shared: Arc<Shared>, tls: Option<Arc<Tls>>) -> anyhow::Result<Server> {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, crate::free_port()?))
             .context("listen for SES calls")?;
         let addr = listener.local_addr().context("ask for the port")?;
@@ -45,7 +47,7 @@ impl Server {
             .spawn(move || {
                 runtime.block_on(async {
                     tokio::select! {
-                        () = serve(listener, shared) => {}
+                        () = serve(listener, shared, tls) => {}
                         _ = stopped => {}
                     }
                 });
@@ -68,18 +70,29 @@ impl Drop for Server {
     }
 }
 
-async fn serve(listener: std::net::TcpListener, shared: Arc<Shared>) {
+async fn serve(listener: std::net::TcpListener, shared: Arc<Shared>, tls: Option<Arc<Tls>>) {
     let Ok(listener) = TcpListener::from_std(listener) else { return };
     loop {
         let Ok((stream, _)) = listener.accept().await else { continue };
         let _ = stream.set_nodelay(true);
-        let shared = shared.clone();
+        let (shared, tls) = (shared.clone(), tls.clone());
         tokio::spawn(async move {
-            let service = service_fn(|request| handle(request, &shared));
-            // Its errors are the cuts that the tests order, and clients that have gone.
-            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            match tls {
+                None => talk(stream, &shared).await,
+                Some(tls) => {
+                    if let Some(stream) = tls.accept(stream).await {
+                        talk(stream, &shared).await;
+                    }
+                }
+            }
         });
     }
+}
+
+async fn talk(stream: impl AsyncRead + AsyncWrite + Unpin, shared: &Shared) {
+    let service = service_fn(|request| handle(request, shared));
+    // Its errors are the cuts that the tests order, and clients that have gone.
+    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
 /// An error closes the connection. If the client goes first, this future is dropped where it waits.

@@ -1,6 +1,7 @@
 //! The testkit's own tests.
 
 mod database;
+mod ledger;
 mod postgres;
 mod process;
 mod proxy;

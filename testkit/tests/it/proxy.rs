@@ -106,6 +106,44 @@ fn a_black_hole_holds_everything_back() -> anyhow::Result<()> {
 }
 
 #[test]
+fn what_is_abandoned_stays_so_and_new_connections_work() -> anyhow::Result<()> {
+    let proxy = echo()?;
+    let mut old = connect(&proxy)?;
+    ping(&mut old)?;
+    proxy.abandon()?;
+    ping(&mut connect(&proxy)?)?;
+    proxy.heal()?;
+    old.set_read_timeout(Some(A_WHILE))?;
+    let silence = ping(&mut old).unwrap_err().kind();
+    assert!(matches!(silence, ErrorKind::WouldBlock | ErrorKind::TimedOut), "{silence:?}");
+    proxy.cut()?;
+    assert_eq!(old.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+    Ok(())
+}
+
+/// The server has heard everything: what it counts says so.
+#[tokio::test]
+async fn a_mute_server_hears_and_its_answers_are_lost() -> anyhow::Result<()> {
+    let proxy = Proxy::start(shared().addr())?;
+    let database = testkit::Database::empty().await?;
+    let url = proxy.rewrite(database.url());
+    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await?;
+    let connection = tokio::spawn(connection);
+    proxy.mute(true)?;
+    let unanswered =
+        tokio::spawn(async move { client.batch_execute("CREATE TABLE heard ()").await });
+    database.wait_until("SELECT to_regclass('heard') IS NOT NULL", SOON).await?;
+    assert!(!unanswered.is_finished());
+    proxy.cut()?;
+    assert!(unanswered.await?.is_err());
+    assert!(connection.await?.is_err());
+    proxy.heal()?;
+    let again = tokio_postgres::connect(&url, tokio_postgres::NoTls).await;
+    assert!(again.is_ok());
+    Ok(())
+}
+
+#[test]
 fn an_upstream_that_is_not_there_is_a_reset() -> anyhow::Result<()> {
     let proxy = Proxy::start((Ipv4Addr::LOCALHOST, testkit::free_port()?))?;
     assert_eq!(connect(&proxy)?.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);

@@ -11,6 +11,9 @@ use testkit::{Database, Postgres, Process, Proxy, Role, Ses};
 pub(super) const PIPES: usize = 2;
 /// Their batch limits: calls of a few mails, and large ones.
 const BATCH_LIMITS: [&str; PIPES] = ["10", "50"];
+/// Calls in flight: so many that mail does not pile up behind the slow ones, for then nothing would
+/// meet anything.
+const CONCURRENCY: &str = "8";
 const KEY: &str = "deadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeef";
 /// Mails a second and a day, as the double states its quota.
 const QUOTA: (f64, i64) = (1_000.0, 10_000_000);
@@ -68,6 +71,7 @@ impl Stage {
             .env("MAILROOM_DATABASE_URL", self.url(pipe, Half::Sender))
             .env("MAILROOM_SES_OUTPUT_PATH", self.output(pipe))
             .env("MAILROOM_SES_SOURCE", source(pipe))
+            .env("MAILROOM_SENDER_CONCURRENCY", CONCURRENCY)
             .env("AWS_ENDPOINT_URL", self.ses.url())
             .env("AWS_REGION", "us-east-1")
             .env("AWS_ACCESS_KEY_ID", "soak")
