@@ -7,6 +7,7 @@ pub mod backoff;
 pub mod crash_point;
 pub mod exit;
 pub mod log;
+pub mod memory;
 pub mod postgres;
 pub mod program;
 pub mod reconnect;

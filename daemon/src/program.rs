@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use crate::exit::Exit;
 use crate::log::complain;
+use crate::memory;
 use crate::settings::{Command, Problems, command_line, print, unknown};
 
 /// A program's name, version and help text.
@@ -27,6 +28,7 @@ impl Program {
         describe: impl FnOnce(&C) -> String,
         work: impl FnOnce(&C) -> Exit,
     ) -> ExitCode {
+        memory::keep_private();
         let said = |text: &str| print(text).map_or(Exit::Unavailable, |()| Exit::Done);
         let command = command_line(self.name, self.version, self.help);
         if matches!(command, Ok(Command::Check | Command::Run)) {

@@ -9,6 +9,7 @@ use daemon::exit::{Exit, ExitExt};
 use daemon::log::ms;
 use daemon::shutdown::Shutdown;
 use mailroom::line::Row;
+use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use crate::config::Config;
@@ -29,6 +30,8 @@ pub struct Courier<'a, T> {
     transport: &'a T,
     ledger: Option<&'a Ledger>,
     bucket: &'a RefCell<Bucket>,
+    /// Wakes those who wait for a permit when it may have come nearer: the end of a hold, say.
+    freed: Notify,
     calls: Cell<u64>,
 }
 
@@ -40,7 +43,7 @@ impl<'a, T: Transport> Courier<'a, T> {
         ledger: Option<&'a Ledger>,
         bucket: &'a RefCell<Bucket>,
     ) -> Self {
-        Self { config, transport, ledger, bucket, calls: Cell::new(0) }
+        Self { config, transport, ledger, bucket, freed: Notify::new(), calls: Cell::new(0) }
     }
 
     /// How many mails a call may have: what the provider takes, and no more than a second's worth, so
@@ -86,6 +89,7 @@ impl<'a, T: Transport> Courier<'a, T> {
         }
         if begun == 0 {
             self.bucket.borrow_mut().not_probed(Instant::now());
+            self.freed.notify_waiters();
             return Ok(());
         }
         self.send_and_settle(ledger, &planned, beginning).await
@@ -199,6 +203,7 @@ impl<'a, T: Transport> Courier<'a, T> {
         let accepted = outcomes.iter().filter(|o| matches!(o, Outcome::Sent { .. })).count();
         if accepted > 0 {
             bucket.accepted(u32::try_from(accepted).unwrap_or(u32::MAX), now);
+            self.freed.notify_waiters();
         }
         // After that: a call that was partly accepted has met the limit all the same.
         for outcome in outcomes {
@@ -220,10 +225,14 @@ impl<'a, T: Transport> Courier<'a, T> {
     /// Waits until so many recipients may be sent to.
     async fn permit(&self, recipients: u32) {
         loop {
+            let freed = self.freed.notified();
             let asked = self.bucket.borrow_mut().take(recipients, Instant::now());
             match asked {
                 Ok(()) => return,
-                Err(wait) => sleep(wait).await,
+                Err(wait) => tokio::select! {
+                    () = sleep(wait) => {}
+                    () = freed => {}
+                },
             }
         }
     }
