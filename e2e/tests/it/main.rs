@@ -2,18 +2,32 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
+mod answers;
+mod application;
 mod audit;
+mod blackhole;
+mod clock;
 mod crash;
 mod docs;
+mod faults;
 mod growth;
 mod hostile;
+mod hosts;
 mod idle;
+mod memory;
+mod minutes;
+mod outage;
+mod pipe;
 #[cfg(debug_assertions)]
 mod points;
+mod pooler;
 mod priority;
+mod provider;
 mod roles;
+mod ses_tls;
 mod settings;
 mod support;
+mod throttling;
 mod twice;
 mod upgrade;
 mod volume;
