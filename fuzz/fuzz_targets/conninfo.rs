@@ -1,20 +1,19 @@
-//! Connection strings: taken or refused, and what is refused is not quoted: it may be a password.
+//! Connection strings: taken or refused, and what is said about one does not depend on its password.
 #![no_main]
 
 use daemon::postgres::{Os, Target};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|url: &str| {
+    if url.contains("passfile") || url.contains("sslrootcert") {
+        return; // What this machine has in its files is not the parser's business, and slow.
+    }
     let os = Os { user: Some("user".to_owned()), home: None, socket_dirs: Vec::new() };
-    let secret = "s3cr3t-pa55word";
-    if url.contains(secret) {
-        return; // The fuzzer has learnt it.
-    }
-    let with_password = format!("password={secret} {url}");
-    for url in [url, with_password.as_str()] {
-        match Target::parse(url, &|_| None, &os) {
-            Ok(target) => assert!(!format!("{target:?} {}", target.describe()).contains(secret)),
-            Err(error) => assert!(!error.contains(secret), "{error}"),
-        }
-    }
+    let said = |url: &str| match Target::parse(url, &|_| None, &os) {
+        Ok(target) => format!("{target:?} {}", target.describe()),
+        Err(error) => error,
+    };
+    said(url);
+    let with = |password: &str| said(&format!("password={password} {url}"));
+    assert_eq!(with("s3cr3t-pa55word"), with("open-sesame-123"));
 });

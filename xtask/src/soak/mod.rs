@@ -2,6 +2,7 @@
 //! end.
 
 mod audit;
+mod between;
 mod chaos;
 mod journal;
 mod pipe;
@@ -24,6 +25,7 @@ use tokio::task::JoinSet;
 use self::audit::{Mail, Tally};
 use self::chaos::Chaos;
 use self::journal::Handed;
+use self::pipe::Pipe;
 use self::records::{Clock, Records};
 use self::stage::Stage;
 use self::writer::{Done, Writer};
@@ -78,6 +80,8 @@ async fn soak(stage: &Arc<Stage>, time: Duration, seed: u64, clock: Clock) -> an
 
     table("what was written", done.iter().flat_map(|done| &done.deeds))?;
     let (journal, met) = (chaos.journal(), chaos.provider().met());
+    let between: Vec<_> = chaos.pipes().iter().flat_map(Pipe::between).collect();
+    table("between the halves", between.iter().map(|(kind, count)| (kind, count)))?;
     let faults = table("faults", journal.counts().iter().chain(&met))?;
     let starts: usize = chaos.pipes().iter().map(|pipe| pipe.starts()).sum();
     say(format_args!("\n{faults} faults; pipelines were started {starts} times."))?;

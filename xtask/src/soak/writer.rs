@@ -185,10 +185,11 @@ impl Writer {
     }
 }
 
-/// The server or the connection to it, which is none of the statement's business.
+/// The server or the connection to it, which is none of the statement's business: 25006 is a server
+/// that takes no writes now.
 fn is_away(error: &tokio_postgres::Error) -> bool {
     error.code().is_none_or(|code| {
         let code = code.code();
-        code.starts_with("57P") || code.starts_with("08")
+        code.starts_with("57P") || code.starts_with("08") || code == "25006"
     })
 }
