@@ -46,11 +46,13 @@ CREATE TABLE holders (
     version       text        NOT NULL,
     started       timestamptz NOT NULL DEFAULT now(),
     missing_since timestamptz,
+    role          oid         NOT NULL DEFAULT quote_ident(session_user)::regrole::oid,
     CONSTRAINT a_holder_is_a_collector_or_a_sender CHECK (kind IN ('collector', 'sender'))
 );
 
 COMMENT ON TABLE holders IS 'One row per connection of a collector or sender, alive while mailroom_holder_lock(number) is locked';
 COMMENT ON COLUMN holders.missing_since IS 'When a sweep first found its lock free';
+COMMENT ON COLUMN holders.role IS 'Whose session it is: a lock that another role takes is not its';
 
 -- The advisory locks of Mailroom are pairs of integers; the first says what the second numbers:
 -- 1835100524 is "mail" in ASCII (holders), 1919905645 is "room" (gates).
@@ -322,7 +324,7 @@ CREATE TRIGGER after_token_consumed AFTER UPDATE OF consumed_at ON tokens
 -- can be locked only by who may change it, and a collector may not.
 CREATE FUNCTION mailroom_hold_accounts(held bigint[])
     RETURNS TABLE (account bigint, status account_status)
-    LANGUAGE sql STRICT SECURITY DEFINER ROWS 10 AS $$
+    LANGUAGE sql STRICT SECURITY DEFINER ROWS 10 SET row_security = off AS $$
     SELECT a.id, a.status FROM accounts AS a WHERE a.id = ANY (held) FOR SHARE SKIP LOCKED
 $$;
 
@@ -337,10 +339,10 @@ BEGIN
         'trg_after_token_inserted()', 'trg_after_account_status_change()',
         'mailroom_hold_accounts(bigint[])'
     ]::regprocedure[] LOOP
-        EXECUTE format(
+        EXECUTE pg_catalog.format(
             'ALTER FUNCTION %s SET search_path = pg_catalog, %I, pg_temp', definer, current_schema()
         );
-        EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', definer);
+        EXECUTE pg_catalog.format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', definer);
     END LOOP;
 END
 $$;

@@ -7,6 +7,11 @@ DECLARE
     schema CONSTANT text := (
         SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = 'deliveries'::regclass
     );
+    -- Whom everything belonged to before, also when a superuser migrates.
+    migrator CONSTANT name := (
+        SELECT r.rolname FROM pg_class AS c JOIN pg_roles AS r ON r.oid = c.relowner
+        WHERE c.oid = 'accounts'::regclass
+    );
     role name;
     thing text;
 BEGIN
@@ -15,15 +20,15 @@ BEGIN
         'VIEW delivery_status', 'FUNCTION mailroom_hold_accounts(bigint[])',
         'FUNCTION trg_after_token_inserted()', 'FUNCTION trg_after_account_status_change()'
     ] LOOP
-        EXECUTE format('ALTER %s OWNER TO %I', thing, current_user);
+        EXECUTE pg_catalog.format('ALTER %s OWNER TO %I', thing, migrator);
     END LOOP;
 
     FOR role IN
         SELECT r.rolname FROM pg_roles AS r WHERE r.rolname IN (
             'mailroom_owner', 'mailroom_collector', 'mailroom_sender', 'mailroom_application'
-        ) AND r.rolname <> current_user
+        ) AND r.rolname <> migrator
     LOOP
-        EXECUTE format(
+        EXECUTE pg_catalog.format(
             'REVOKE ALL ON accounts, tokens, jobs, actions, deliveries, delivery_log, holders,
                 delivery_status, accounts_id_seq, tokens_id_seq FROM %1$I;
              REVOKE ALL ON FUNCTION mailroom_hold_accounts(bigint[]) FROM %1$I;

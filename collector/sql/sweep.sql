@@ -11,7 +11,10 @@
 -- hands while we wait for it would be taken from its new, living holder.
 -- Returns counts, and in how many seconds a row now within its grace can be released.
 WITH alive AS MATERIALIZED (
-    SELECT l.objid::bigint AS number FROM pg_locks AS l
+    -- Anybody may take a lock; only the role that registered can hold its holder's.
+    SELECT h.number, h.kind FROM pg_locks AS l
+    JOIN pg_stat_activity AS s ON s.pid = l.pid
+    JOIN holders AS h ON h.number = l.objid::bigint AND h.role = s.usesysid
     WHERE mailroom_session($1::integer)
       AND l.locktype = 'advisory' AND l.granted AND l.objsubid = 2
       AND l.classid::bigint = mailroom_holder_class()
@@ -31,9 +34,7 @@ noted AS (
     FROM gone WHERE h.number = gone.number AND gone.missing_since IS NULL
 ),
 senders AS MATERIALIZED (
-    SELECT EXISTS (
-        SELECT FROM alive JOIN holders AS h ON h.number = alive.number WHERE h.kind = 'sender'
-    ) AS live
+    SELECT EXISTS (SELECT FROM alive WHERE alive.kind = 'sender') AS live
 ),
 held AS MATERIALIZED (
     SELECT d.token, d.state, t.id IS NULL AS deleted,

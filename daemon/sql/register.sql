@@ -1,5 +1,6 @@
 -- Register: takes a new holder number and its session lock in one statement, so that nobody ever
 -- sees a number of the living without its lock. Committed durably: a number is never taken again.
+-- `locked` is false when somebody who is none of ours has the lock: then another number is taken.
 --
 -- $1 kind, $2 host, $3 pid, $4 version.
 WITH registered AS (
@@ -9,5 +10,5 @@ WITH registered AS (
 )
 SELECT r.number, (extract(epoch FROM r.started) * 1000000)::bigint AS started,
     pg_backend_pid() AS backend,
-    pg_advisory_lock(mailroom_holder_class(), r.number)::text AS locked
+    pg_try_advisory_lock(mailroom_holder_class(), r.number) AS locked
 FROM registered AS r;

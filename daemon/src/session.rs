@@ -29,6 +29,9 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(60);
 /// program's locks to happen at all.
 const REPEATS_MAX: u32 = 5;
 
+/// Numbers that are given up because somebody who is none of ours holds their locks.
+const NUMBERS_TRIED_MAX: u32 = 100;
+
 /// A statement of ours: a file under `sql/`, whose first line says what it guarantees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Sql {
@@ -169,11 +172,16 @@ impl Session {
         self.bounded("settings", self.client.batch_execute(&settings)).await?;
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let pid = i32::try_from(std::process::id()).unwrap_or_default();
-        let row = self.one(REGISTER, &[&identity.kind, &host, &pid, &identity.version]).await?;
-        self.number = row.get("number");
-        self.started = row.get("started");
-        self.backend = row.get("backend");
-        Ok(())
+        for _ in 0..NUMBERS_TRIED_MAX {
+            let row = self.one(REGISTER, &[&identity.kind, &host, &pid, &identity.version]).await?;
+            if row.get("locked") {
+                self.number = row.get("number");
+                self.started = row.get("started");
+                self.backend = row.get("backend");
+                return Ok(());
+            }
+        }
+        Err(Trouble::lost("somebody has taken the advisory locks of holders to be"))
     }
 
     /// The number that rows held by this session carry.

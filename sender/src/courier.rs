@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::deliveries::{Begun, Settlement};
 use crate::ledger::{Beginning, Ledger};
 use crate::plan::Planned;
-use crate::rate::Bucket;
+use crate::rate::{Bucket, Permit};
 use crate::retry::{self, Next};
 use crate::transport::{Call, Mail, Outcome, Transport};
 
@@ -65,14 +65,14 @@ impl<'a, T: Transport> Courier<'a, T> {
     /// rows are pending again, or stay ours until our session ends.
     pub async fn carry(&self, planned: Planned, shutdown: &Shutdown) -> anyhow::Result<()> {
         let wanted = u32::try_from(planned.rows.len()).unwrap_or(u32::MAX);
-        tokio::select! {
+        let permit = tokio::select! {
             biased;
             () = shutdown.requested() => return Ok(()),
-            () = self.permit(wanted) => {}
-        }
+            permit = self.permit(wanted) => permit,
+        };
         crash_point!("permitted");
         let Some(ledger) = self.ledger else {
-            return self.carry_unrecorded(&planned, shutdown).await;
+            return self.carry_unrecorded(&planned, permit, shutdown).await;
         };
         let margin = (self.transport.call_timeout() + BEGIN_TO_CALL_MAX).as_secs();
         let margin = i64::try_from(margin).unwrap_or(i64::MAX);
@@ -88,11 +88,13 @@ impl<'a, T: Transport> Courier<'a, T> {
             tracing::info!(rows = planned.rows.len(), begun, "rows_not_begun");
         }
         if begun == 0 {
-            self.bucket.borrow_mut().not_probed(Instant::now());
-            self.freed.notify_waiters();
+            self.not_used(permit);
             return Ok(());
         }
-        self.send_and_settle(ledger, &planned, beginning).await
+        if unused > 0 {
+            self.freed.notify_waiters();
+        }
+        self.send_and_settle(ledger, &planned, beginning, permit).await
     }
 
     async fn send_and_settle(
@@ -100,16 +102,18 @@ impl<'a, T: Transport> Courier<'a, T> {
         ledger: &Ledger,
         planned: &Planned,
         beginning: Beginning,
+        permit: Permit,
     ) -> anyhow::Result<()> {
         if beginning.is_lost() {
             // Provably not sent; they go back when the next session takes over.
+            self.not_used(permit);
             return Ok(());
         }
         let call = call(planned, &beginning.begun);
         ledger.started(&beginning.begun);
         crash_point!("call_due");
         let fresh = || beginning.is_fresh(BEGIN_TO_CALL_MAX);
-        let outcomes = self.send(&call, &fresh).await;
+        let outcomes = self.send(&call, &fresh, permit).await;
         crash_point!("answered");
         let misconfigured = misconfigured(&outcomes);
         let settlements: Vec<Settlement> = beginning
@@ -136,12 +140,17 @@ impl<'a, T: Transport> Courier<'a, T> {
 
     /// Without a database nothing is recorded, so what was provably not sent is tried again here,
     /// while the others wait in the pipe.
-    async fn carry_unrecorded(&self, planned: &Planned, shutdown: &Shutdown) -> anyhow::Result<()> {
+    async fn carry_unrecorded(
+        &self,
+        planned: &Planned,
+        mut permit: Permit,
+        shutdown: &Shutdown,
+    ) -> anyhow::Result<()> {
         let mut rows: Vec<&Row> = planned.rows.iter().collect();
         for attempt in 1.. {
             let mails = rows.iter().map(|row| mail(row, None)).collect();
             let call = Call { action: planned.action, mails };
-            let outcomes = self.send(&call, &|| true).await;
+            let outcomes = self.send(&call, &|| true, permit).await;
             if let Some(reason) = misconfigured(&outcomes) {
                 return Err(anyhow!(reason).exit(Exit::Config));
             }
@@ -168,7 +177,7 @@ impl<'a, T: Transport> Courier<'a, T> {
             rows = again;
             let permitted = async {
                 sleep(wait).await;
-                self.permit(u32::try_from(rows.len()).unwrap_or(u32::MAX)).await;
+                self.permit(u32::try_from(rows.len()).unwrap_or(u32::MAX)).await
             };
             tokio::select! {
                 biased;
@@ -176,13 +185,13 @@ impl<'a, T: Transport> Courier<'a, T> {
                     tracing::warn!(mails = rows.len(), "mails_abandoned");
                     break;
                 }
-                () = permitted => {}
+                granted = permitted => permit = granted,
             }
         }
         Ok(())
     }
 
-    async fn send(&self, call: &Call, go: &dyn Fn() -> bool) -> Vec<Outcome> {
+    async fn send(&self, call: &Call, go: &dyn Fn() -> bool, permit: Permit) -> Vec<Outcome> {
         let number = self.calls.get() + 1;
         self.calls.set(number);
         let mails = call.mails.len();
@@ -192,17 +201,17 @@ impl<'a, T: Transport> Courier<'a, T> {
         let ms = started.elapsed().as_millis();
         let sent = outcomes.iter().filter(|o| matches!(o, Outcome::Sent { .. })).count();
         tracing::info!(call = number, sent, not_sent = mails - sent, ms, "call_ended");
-        self.learn(&outcomes);
+        self.learn(&outcomes, permit);
         outcomes
     }
 
     /// What the outcomes say about the rate.
-    fn learn(&self, outcomes: &[Outcome]) {
+    fn learn(&self, outcomes: &[Outcome], permit: Permit) {
         let now = Instant::now();
         let mut bucket = self.bucket.borrow_mut();
         let accepted = outcomes.iter().filter(|o| matches!(o, Outcome::Sent { .. })).count();
         if accepted > 0 {
-            bucket.accepted(u32::try_from(accepted).unwrap_or(u32::MAX), now);
+            bucket.accepted(u32::try_from(accepted).unwrap_or(u32::MAX), permit, now);
             self.freed.notify_waiters();
         }
         // After that: a call that was partly accepted has met the limit all the same.
@@ -222,13 +231,19 @@ impl<'a, T: Transport> Courier<'a, T> {
         }
     }
 
+    /// Nothing was sent with it; others wait.
+    fn not_used(&self, permit: Permit) {
+        self.bucket.borrow_mut().not_used(permit, Instant::now());
+        self.freed.notify_waiters();
+    }
+
     /// Waits until so many recipients may be sent to.
-    async fn permit(&self, recipients: u32) {
+    async fn permit(&self, recipients: u32) -> Permit {
         loop {
             let freed = self.freed.notified();
             let asked = self.bucket.borrow_mut().take(recipients, Instant::now());
             match asked {
-                Ok(()) => return,
+                Ok(permit) => return permit,
                 Err(wait) => tokio::select! {
                     () = sleep(wait) => {}
                     () = freed => {}

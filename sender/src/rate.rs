@@ -30,6 +30,13 @@ const RECOVERY_MIN: f64 = 0.5;
 /// How long everything is held before one call probes, when the provider's trouble lasts minutes.
 const HOLD: Duration = Duration::from_secs(60);
 
+/// Leave to start one call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Permit {
+    /// Everything else is held: this call finds out whether the provider takes mail again.
+    probe: bool,
+}
+
 /// A token bucket of recipients.
 #[derive(Clone, Debug)]
 pub struct Bucket {
@@ -72,17 +79,17 @@ impl Bucket {
     }
 
     /// Lets `n` recipients through, or says how long to wait before asking again.
-    pub fn take(&mut self, n: u32, now: Instant) -> Result<(), Duration> {
+    ///
+    /// # Errors
+    /// The wait.
+    pub fn take(&mut self, n: u32, now: Instant) -> Result<Permit, Duration> {
         if let Some(until) = self.held_until {
             let left = until.saturating_duration_since(now);
             if !left.is_zero() {
                 return Err(left);
             }
         }
-        let Some(rate) = self.rate else {
-            self.probed(now);
-            return Ok(());
-        };
+        let Some(rate) = self.rate else { return Ok(self.permit(now)) };
         self.fill(rate, now);
         let needed = f64::from(n).min(self.burst());
         if self.tokens < needed {
@@ -91,21 +98,22 @@ impl Bucket {
             return Err(Duration::from_secs_f64(wait) + Duration::from_micros(1));
         }
         self.tokens -= f64::from(n);
-        self.probed(now);
-        Ok(())
+        Ok(self.permit(now))
     }
 
     /// While holding, what goes through is the probe. Should its answer never come, the next one goes
     /// a minute later.
-    fn probed(&mut self, now: Instant) {
-        if self.held_until.is_some() {
+    fn permit(&mut self, now: Instant) -> Permit {
+        let probe = self.held_until.is_some();
+        if probe {
             self.held_until = Some(now + HOLD);
         }
+        Permit { probe }
     }
 
-    /// A probe that was not needed after all: the next caller may go at once.
-    pub fn not_probed(&mut self, now: Instant) {
-        if self.held_until.is_some() {
+    /// A permit that was not used after all. If it was the probe's, the next caller may probe at once.
+    pub fn not_used(&mut self, permit: Permit, now: Instant) {
+        if permit.probe && self.held_until.is_some() {
             self.held_until = Some(now);
         }
     }
@@ -133,9 +141,12 @@ impl Bucket {
         self.recovered = Some(now);
     }
 
-    /// The provider accepted `n` recipients: the rate recovers, slowly.
-    pub fn accepted(&mut self, n: u32, now: Instant) {
-        self.held_until = None;
+    /// The provider accepted `n` recipients of a call with this permit: the rate recovers, slowly. A
+    /// hold ends if it was the probe; what was under way when the hold began says nothing about it.
+    pub fn accepted(&mut self, n: u32, permit: Permit, now: Instant) {
+        if permit.probe {
+            self.held_until = None;
+        }
         self.accepted.add(n, now);
         let Some(rate) = self.rate else { return };
         let Some(since) = self.recovered.replace(now) else { return };
@@ -203,25 +214,27 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
+    const FREE: Permit = Permit { probe: false };
+    const PROBE: Permit = Permit { probe: true };
 
     #[test]
     fn a_full_bucket_gives_a_second_and_then_the_rate() {
         let start = Instant::now();
         let mut bucket = Bucket::new(Some(10.0));
-        assert_eq!(bucket.take(10, start), Ok(()));
+        assert_eq!(bucket.take(10, start), Ok(FREE));
         let wait = bucket.take(5, start).unwrap_err();
         assert!(wait > Duration::from_millis(499) && wait < Duration::from_millis(501), "{wait:?}");
-        assert_eq!(bucket.take(5, start + wait), Ok(()));
+        assert_eq!(bucket.take(5, start + wait), Ok(FREE));
     }
 
     #[test]
     fn a_call_larger_than_the_burst_goes_and_leaves_a_debt() {
         let start = Instant::now();
         let mut bucket = Bucket::new(Some(10.0));
-        assert_eq!(bucket.take(50, start), Ok(()));
+        assert_eq!(bucket.take(50, start), Ok(FREE));
         let wait = bucket.take(1, start).unwrap_err();
         assert!(wait > Duration::from_millis(4_099) && wait < Duration::from_millis(4_101));
-        assert_eq!(bucket.take(1, start + wait), Ok(()));
+        assert_eq!(bucket.take(1, start + wait), Ok(FREE));
     }
 
     #[test]
@@ -251,7 +264,7 @@ mod tests {
         let start = Instant::now();
         let mut bucket = Bucket::new(None);
         for tenth in 0..10 {
-            bucket.accepted(20, start + tenth * SECOND / 10);
+            bucket.accepted(20, FREE, start + tenth * SECOND / 10);
         }
         bucket.throttled(start + SECOND);
         assert_eq!(bucket.rate(), Some(100.0));
@@ -265,12 +278,12 @@ mod tests {
         let start = Instant::now();
         let mut bucket = Bucket::new(Some(100.0));
         bucket.throttled(start);
-        bucket.accepted(1, start + SECOND);
+        bucket.accepted(1, FREE, start + SECOND);
         assert_eq!(bucket.rate(), Some(55.0));
-        bucket.accepted(1, start + 3600 * SECOND);
+        bucket.accepted(1, FREE, start + 3600 * SECOND);
         assert_eq!(bucket.rate(), Some(60.0), "an idle hour is worth a second");
         for second in 3601..3700 {
-            bucket.accepted(1, start + second * SECOND);
+            bucket.accepted(1, FREE, start + second * SECOND);
         }
         assert_eq!(bucket.rate(), Some(100.0));
     }
@@ -281,7 +294,7 @@ mod tests {
         let mut bucket = Bucket::new(None);
         bucket.throttled(start);
         for second in 1..=300 {
-            bucket.accepted(1, start + second * SECOND);
+            bucket.accepted(1, FREE, start + second * SECOND);
         }
         let rate = bucket.rate().unwrap();
         assert!(rate > 1_000.0 && rate.is_finite(), "{rate}");
@@ -294,12 +307,26 @@ mod tests {
             let mut bucket = Bucket::new(rate);
             bucket.late(start);
             assert_eq!(bucket.take(1, start), Err(60 * SECOND));
-            assert_eq!(bucket.take(1, start + 60 * SECOND), Ok(()));
+            assert_eq!(bucket.take(1, start + 60 * SECOND), Ok(PROBE));
             assert_eq!(bucket.take(1, start + 60 * SECOND), Err(60 * SECOND));
-            assert_eq!(bucket.take(1, start + 120 * SECOND), Ok(()));
-            bucket.accepted(1, start + 121 * SECOND);
-            assert_eq!(bucket.take(1, start + 121 * SECOND), Ok(()));
+            assert_eq!(bucket.take(1, start + 120 * SECOND), Ok(PROBE));
+            bucket.accepted(1, PROBE, start + 121 * SECOND);
+            assert_eq!(bucket.take(1, start + 121 * SECOND), Ok(FREE));
         }
+    }
+
+    #[test]
+    fn only_the_probe_ends_a_hold_or_makes_room_for_another_one() {
+        let start = Instant::now();
+        let mut bucket = Bucket::new(None);
+        let under_way = bucket.take(1, start).unwrap();
+        bucket.late(start);
+        bucket.accepted(1, under_way, start + SECOND);
+        bucket.not_used(under_way, start + SECOND);
+        assert_eq!(bucket.take(1, start + SECOND), Err(59 * SECOND));
+        let probe = bucket.take(1, start + 60 * SECOND).unwrap();
+        bucket.not_used(probe, start + 61 * SECOND);
+        assert_eq!(bucket.take(1, start + 61 * SECOND), Ok(PROBE));
     }
 
     #[test]
@@ -308,7 +335,7 @@ mod tests {
         let mut bucket = Bucket::new(Some(10.0));
         bucket.take(10, now).unwrap();
         bucket.give_back(10);
-        assert_eq!(bucket.take(10, now), Ok(()));
+        assert_eq!(bucket.take(10, now), Ok(FREE));
     }
 
     proptest! {
@@ -351,7 +378,7 @@ mod tests {
                 now += Duration::from_millis(pause);
                 match event {
                     0 => bucket.throttled(now),
-                    1 => bucket.accepted(n, now),
+                    1 => bucket.accepted(n, FREE, now),
                     2 => bucket.late(now),
                     _ => {}
                 }

@@ -114,7 +114,9 @@ impl Database {
 
     /// Where it is, as a URI over TCP, for somebody with the rights of `role`.
     pub fn url_as(&self, role: Role) -> String {
-        self.url.replacen("postgres@", &format!("{role}@"), 1)
+        let url = self.url.replacen("//postgres@", &format!("//{role}@"), 1);
+        assert_ne!(url, self.url, "the superuser's URL has another form than this expects");
+        url
     }
 
     /// Where it is, as `key=value` words through the Unix socket.

@@ -63,6 +63,21 @@ async fn what_a_dead_sender_was_sending_is_pending_after_its_grace_and_counts_as
 }
 
 #[tokio::test]
+async fn a_stranger_who_holds_a_dead_holders_lock_keeps_nothing_from_being_released() {
+    let db = Database::fresh().await.unwrap();
+    sign_up(&db, 2).await;
+    let (dead, alive) = (session(&db, "collector").await, session(&db, "collector").await);
+    Queue::new(&dead, QUEUE).claim(1, &Floors::default()).await.unwrap();
+    let number = dead.number();
+    end(&db, dead).await;
+    let stranger = db.client().await.unwrap();
+    let lock = format!("SELECT pg_advisory_lock(mailroom_holder_class(), {number})");
+    stranger.batch_execute(&lock).await.unwrap();
+    assert_eq!(sweep(&alive).await.released, 1);
+    assert_eq!(states(&db).await, "1:pending 2:pending");
+}
+
+#[tokio::test]
 async fn a_slow_sender_is_never_taken_for_a_dead_one() {
     let db = Database::fresh().await.unwrap();
     sign_up(&db, 1).await;

@@ -1,6 +1,6 @@
 //! What each role may not do, and what becomes of roles when those who migrate may not make them.
 
-use testkit::{Database, Options, Postgres, Role, migrate, migrate_down, migrations_dir};
+use testkit::{Database, Options, Postgres, Process, Role, migrate, migrate_down, migrations_dir};
 
 use crate::SOON;
 use crate::support::sign_up;
@@ -19,7 +19,7 @@ async fn denied(db: &Database, role: Role, statements: &[&str]) {
 }
 
 /// What a collector or sender has no business with.
-const NOT_THE_HALVES: [&str; 12] = [
+const NOT_THE_HALVES: [&str; 15] = [
     "INSERT INTO accounts (email, login) VALUES ('x@mail.example', 'x')",
     "UPDATE accounts SET email = 'x@mail.example'",
     "UPDATE accounts SET status = 'active'",
@@ -28,6 +28,9 @@ const NOT_THE_HALVES: [&str; 12] = [
     "UPDATE tokens SET expires_at = 0",
     "DELETE FROM tokens",
     "INSERT INTO deliveries (token, queue, priority) VALUES (1, 'mailroom', 1)",
+    "UPDATE deliveries SET token = 99",
+    "UPDATE deliveries SET priority = 0",
+    "INSERT INTO delivery_log (token, attempt, outcome, at) VALUES (1, 1, 'skipped', '2100-01-01')",
     "UPDATE delivery_log SET outcome = 'sent'",
     "DELETE FROM delivery_log",
     "UPDATE actions SET path = '/x'",
@@ -187,19 +190,103 @@ async fn who_may_not_make_roles_keeps_everything_until_somebody_who_may_does() {
     let roles = "SELECT count(*) FROM pg_roles WHERE rolname LIKE 'mailroom_%'";
     assert_eq!(world.db.query_i64(roles).await.unwrap(), 0);
 
-    world.db.execute("SELECT mailroom_roles()").await.unwrap();
+    // What docs/SCHEMA.md asks of a superuser, and then of the owner.
+    let superuser = "CREATE ROLE mailroom_owner; CREATE ROLE mailroom_collector LOGIN;
+        CREATE ROLE mailroom_sender LOGIN; CREATE ROLE mailroom_application;
+        GRANT mailroom_owner TO owner";
+    world.db.execute(superuser).await.unwrap();
+    let again = "SET LOCAL ROLE owner; SELECT mailroom_roles(); SELECT mailroom_roles()";
+    world.db.execute(again).await.unwrap();
     assert_eq!(world.db.query_text(OWNERS).await.unwrap(), "mailroom_owner owner");
     denied(&world.db, Role::Sender, &NOT_THE_HALVES).await;
-    // Twice is once, and the pipe still mails.
-    world.db.execute("SELECT mailroom_roles()").await.unwrap();
-    let logins = "ALTER ROLE mailroom_collector LOGIN; ALTER ROLE mailroom_sender LOGIN";
-    world.db.execute(logins).await.unwrap();
+    // Those who ran as the owner still can, and still migrate.
+    let as_owner = |process: Process| process.env("MAILROOM_DATABASE_URL", owners_url(&world));
+    for (mails, pipe) in [
+        (2, testkit::Pipeline::spawn(world.collector(), world.sender()).unwrap()),
+        (
+            3,
+            testkit::Pipeline::spawn(as_owner(world.collector()), as_owner(world.sender()))
+                .unwrap(),
+        ),
+    ] {
+        world.db.execute(&sign_up(&format!("later-{mails}"), 1)).await.unwrap();
+        world.ses.wait_mails(mails, SOON).unwrap();
+        world.settled().await;
+        stop(&pipe);
+        world.quiet(&[&pipe.collector, &pipe.sender], &["deliveries_released"]).await;
+    }
+    migrate_down(&owners_url(&world), &migrations_dir(), Some(1)).await.unwrap();
+}
+
+/// What a dump without privileges forgets, and what a stranger could do with it.
+#[tokio::test]
+async fn what_nobody_may_call_is_taken_back_from_everybody() {
+    let db = Database::fresh().await.unwrap();
+    db.execute("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO PUBLIC").await.unwrap();
+    db.execute("SELECT mailroom_roles()").await.unwrap();
+    denied(&db, Role::Sender, &["SELECT mailroom_hold_accounts('{1}')"]).await;
+}
+
+/// An owner who may do anything would lend that to triggers.
+#[tokio::test]
+async fn a_role_of_that_name_that_may_too_much_is_refused() {
+    let (_server, world) = bare("").await;
+    world.db.execute("CREATE ROLE mailroom_owner SUPERUSER").await.unwrap();
+    let refused = migrate(world.db.url(), &migrations_dir(), None).await.unwrap_err();
+    assert!(format!("{refused:#}").contains("may do too much"), "{refused:#}");
+}
+
+/// Row-level security hides rows without a word, and what is not there is not mailed.
+#[tokio::test]
+async fn rows_that_a_policy_hides_stop_a_collector_and_lose_nothing() {
+    let world = World::new().await;
+    let hidden = "ALTER TABLE tokens ENABLE ROW LEVEL SECURITY;
+        CREATE POLICY application ON tokens TO mailroom_application USING (true)";
+    world.db.execute(hidden).await.unwrap();
+    world.db.execute(&sign_up("hidden", 1)).await.unwrap();
+    let collector = world.collector().spawn().unwrap();
+    assert_eq!(collector.wait(SOON).unwrap(), 78, "{}", collector.stderr());
+    assert!(collector.stderr().contains("row-level security"), "{}", collector.stderr());
+    world.db.execute("ALTER TABLE tokens DISABLE ROW LEVEL SECURITY").await.unwrap();
     let pipe = world.pipe();
-    world.db.execute(&sign_up("later", 1)).await.unwrap();
-    world.ses.wait_mails(2, SOON).unwrap();
+    world.mails(1).await;
     world.settled().await;
     stop(&pipe);
-    world.quiet(&[&pipe.collector, &pipe.sender], &[]).await;
+    world.each_mailed_once(1).await;
+}
+
+/// Advisory locks are anybody's to take.
+#[tokio::test]
+async fn a_stranger_who_takes_our_locks_stops_nobody() {
+    let world = World::new().await;
+    let stranger = world.db.client().await.unwrap();
+    let locks = "SET ROLE mailroom_application;
+        SELECT pg_try_advisory_lock(mailroom_holder_class(), n) FROM generate_series(1, 5) AS n";
+    stranger.batch_execute("SET SESSION AUTHORIZATION mailroom_application").await.unwrap();
+    stranger.batch_execute(locks).await.unwrap();
+    let proxy = testkit::Proxy::start(testkit::shared().addr()).unwrap();
+    let pipe = testkit::Pipeline::spawn(world.collector_through(&proxy), world.sender()).unwrap();
+    world.db.execute(&sign_up("first", 1)).await.unwrap();
+    world.mails(1).await;
+    world.settled().await;
+    // Its number is free for a moment, and taken by the stranger before it can be fenced.
+    let number = "SELECT max(number) FROM holders WHERE kind = 'collector'";
+    let number = world.db.query_i64(number).await.unwrap();
+    let waits = format!("SELECT pg_advisory_lock_shared(mailroom_holder_class(), {number})");
+    let waiting = tokio::spawn(async move { stranger.batch_execute(&waits).await });
+    let blocked = format!(
+        "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND objid::bigint = {number}
+         AND classid::bigint = mailroom_holder_class())"
+    );
+    world.db.wait_until(&blocked, SOON).await.unwrap();
+    proxy.cut().unwrap();
+    waiting.await.unwrap().unwrap();
+    world.db.execute(&sign_up("second", 1)).await.unwrap();
+    world.mails(2).await;
+    world.settled().await;
+    stop(&pipe);
+    world.each_mailed_once(2).await;
+    world.quiet(&[&pipe.collector, &pipe.sender], &["connection_lost"]).await;
 }
 
 /// Two databases of one server, migrated by different owners: the second may not give its tables to
