@@ -13,17 +13,21 @@ PROGRAMS := -p mailroom-collector -p mailroom-sender
 SECONDS ?= 60
 
 .DEFAULT_GOAL := release
-.PHONY: release debug demo soak fuzz test check fmt clean help
+.PHONY: release debug demo soak bench-smtp fuzz test check fmt clean help
 
-release: ## Build collector and sender into bin/ (the default)
+release: ## Build collector, sender and the operator's tool into bin/ (the default)
 	$(CARGO) build --locked --release $(PROGRAMS)
+	$(CARGO) build --locked --release -p mailroom-operator
 	@mkdir -p bin
-	install -m 755 "$$CARGO_TARGET_DIR/release/collector" "$$CARGO_TARGET_DIR/release/sender" bin
+	install -m 755 "$$CARGO_TARGET_DIR/release/collector" "$$CARGO_TARGET_DIR/release/sender" \
+		"$$CARGO_TARGET_DIR/release/mailroom" bin
 
 debug: ## Build them quickly, with debug information
 	$(CARGO) build --locked $(PROGRAMS)
+	$(CARGO) build --locked -p mailroom-operator
 	@mkdir -p bin
-	install -m 755 "$$CARGO_TARGET_DIR/debug/collector" "$$CARGO_TARGET_DIR/debug/sender" bin
+	install -m 755 "$$CARGO_TARGET_DIR/debug/collector" "$$CARGO_TARGET_DIR/debug/sender" \
+		"$$CARGO_TARGET_DIR/debug/mailroom" bin
 
 demo: ## Watch the whole pipe at work, on a private PostgreSQL and a double of Amazon SES
 	$(CARGO) build --locked $(PROGRAMS) -p xtask
@@ -33,6 +37,11 @@ soak: ## Faults at random for SECONDS=60, then a count of what was lost; SEED= a
 	$(CARGO) build --locked $(PROGRAMS) -p xtask
 	@MAILROOM_TEST_BIN_DIR="$$CARGO_TARGET_DIR/debug" "$$CARGO_TARGET_DIR/debug/xtask" soak \
 		"$(SECONDS)" "$(SEED)"
+
+MAILS ?= 200
+bench-smtp: ## Time MAILS=200 mails by SMTP to a private Postfix, against lettre's plain send()
+	$(CARGO) build --locked --release -p xtask
+	@"$$CARGO_TARGET_DIR/release/xtask" bench-smtp "$(MAILS)"
 
 # Without a sanitizer, which looks for what only unsafe code can do (we have none) and makes it three
 # times as slow.
@@ -46,6 +55,7 @@ fuzz: ## Fuzz what reads bytes from outside, RUNS= each; needs a nightly compile
 test: ## Run all tests, on a private PostgreSQL
 	$(CARGO) build --locked -p mailroom-collector
 	$(CARGO) build --locked -p mailroom-sender
+	$(CARGO) build --locked -p mailroom-operator
 	$(CARGO) test --locked --workspace
 
 check: ## Check formatting, lints, docs, licences, SQL, scripts and published vectors
@@ -59,4 +69,4 @@ clean: ## Remove what was built, and the tools fetched for it
 	rm -rf bin
 
 help: ## Show this
-	@sed -n 's/^\([a-z]*\): ## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\): ## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 16

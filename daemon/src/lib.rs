@@ -14,4 +14,5 @@ pub mod reconnect;
 pub mod session;
 pub mod settings;
 pub mod shutdown;
+pub mod tls;
 pub mod trouble;

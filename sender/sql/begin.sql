@@ -3,7 +3,8 @@
 -- $1 our backend, $2 our holder number, $3 action number, $4 secrets, $5 addresses in the same order,
 -- $6 seconds a token must still live, $7 ambiguous attempts that are enough.
 -- Returns `place` (from 1, in $4), token, attempts (this one included) and ambiguities of each row
--- that is now ours; one row with `place` NULL when there is none. Only what is returned is sent.
+-- that is now ours, and what its template may want to know: the action's label, the account's locale,
+-- what the token carries and when it expires; one row with `place` NULL when there is none. Only what is returned is sent.
 -- A line fed twice finds its rows begun or gone, and gets nothing.
 -- A locked row is waited for: another collector's claim may hold it for a moment, only to find that it
 -- is dispatched already, and what is left out here is not seen again for a minute.
@@ -17,6 +18,7 @@ WITH asked AS MATERIALIZED (
 found AS MATERIALIZED (
     SELECT
         d.token, d.state, d.attempts, asked.place,
+        k.action::text AS label, a.locale, t.data::text AS data, t.expires_at,
         CASE
             WHEN t.consumed_at IS NOT NULL THEN 'skipped'
             WHEN t.expires_at <= extract(epoch FROM now()) + $6::bigint THEN 'skipped'
@@ -43,7 +45,7 @@ begun AS (
     SET state = 'sending', holder = $2::integer, attempts = d.attempts + 1, dispatches = 0
     FROM found AS f
     WHERE d.token = f.token AND f.outcome IS NULL AND f.right_account
-    RETURNING f.place, d.token, d.attempts, d.ambiguities
+    RETURNING f.place, d.token, d.attempts, d.ambiguities, f.label, f.locale, f.data, f.expires_at
 ),
 -- Another address or status than when it was claimed: the collector looks again.
 returned AS (
@@ -62,7 +64,8 @@ logged AS (
     SELECT f.token, f.attempts, f.outcome::delivery_outcome, f.reason
     FROM found AS f WHERE f.outcome IS NOT NULL
 )
-SELECT begun.place, begun.token, begun.attempts, begun.ambiguities::integer AS ambiguities
+SELECT begun.place, begun.token, begun.attempts, begun.ambiguities::integer AS ambiguities,
+    begun.label, begun.locale, begun.data, begun.expires_at
 FROM (
     SELECT count(mailroom_wake(q.queue)::text) AS woken,
         set_config('synchronous_commit', 'off', true) AS durability

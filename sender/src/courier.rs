@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use crate::config::Config;
-use crate::deliveries::{Begun, Settlement};
+use crate::deliveries::{Begun, Details, Settlement};
 use crate::ledger::{Beginning, Ledger};
 use crate::plan::Planned;
 use crate::rate::{Bucket, Permit};
@@ -148,8 +148,8 @@ impl<'a, T: Transport> Courier<'a, T> {
     ) -> anyhow::Result<()> {
         let mut rows: Vec<&Row> = planned.rows.iter().collect();
         for attempt in 1.. {
-            let mails = rows.iter().map(|row| mail(row, None)).collect();
-            let call = Call { action: planned.action, mails };
+            let mails = rows.iter().map(|row| mail(row)).collect();
+            let call = Call { action: planned.action, label: None, mails };
             let outcomes = self.send(&call, &|| true, permit).await;
             if let Some(reason) = misconfigured(&outcomes) {
                 return Err(anyhow!(reason).exit(Exit::Config));
@@ -259,20 +259,28 @@ async fn while_away(ledger: &Ledger, shutdown: &Shutdown) {
     ledger.away().await;
 }
 
+/// What was begun, with what the line does not say.
 fn call(planned: &Planned, begun: &[Begun]) -> Call {
-    let mails = begun
-        .iter()
-        .filter_map(|begun| planned.rows.get(begun.place).map(|row| mail(row, Some(begun.token))));
-    Call { action: planned.action, mails: mails.collect() }
+    let mails = begun.iter().filter_map(|begun| {
+        let row = planned.rows.get(begun.place)?;
+        let Details { locale, data, expires_at, .. } = begun.details.clone();
+        Some(Mail { delivery: Some(begun.token), locale, data, expires_at, ..mail(row) })
+    });
+    let label = begun.first().map(|begun| begun.details.label.clone());
+    Call { action: planned.action, label, mails: mails.collect() }
 }
 
-fn mail(row: &Row, delivery: Option<i64>) -> Mail {
+/// What the line says.
+fn mail(row: &Row) -> Mail {
     Mail {
-        delivery,
+        delivery: None,
         email: row.email.clone(),
         login: row.login.clone(),
         token: row.token.encode(),
         code: row.code.map(|code| code.as_str().to_owned()),
+        locale: None,
+        expires_at: None,
+        data: serde_json::Map::new(),
     }
 }
 

@@ -4,6 +4,7 @@ use daemon::session::{Session, Sql};
 use daemon::sql;
 use daemon::trouble::Trouble;
 use mailroom::line::Row;
+use serde_json::{Map, Value};
 
 use crate::plan::Planned;
 use crate::retry::Next;
@@ -16,8 +17,27 @@ const RELABEL: Sql = sql!("relabel");
 /// Every statement, for the test that prepares each against the schema.
 pub const ALL: [Sql; 4] = [BEGIN, SETTLE_SENT, SETTLE_REST, RELABEL];
 
+/// What the database knows of a mail and the line does not say. Personal, so it has no `Debug`.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Details {
+    /// The action's label.
+    pub label: String,
+    /// The account's locale, as it was written down.
+    pub locale: Option<String>,
+    /// What the token carries for its template.
+    pub data: Map<String, Value>,
+    /// When the token expires, in seconds since 1970.
+    pub expires_at: Option<i64>,
+}
+
+impl std::fmt::Debug for Details {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Details(..)")
+    }
+}
+
 /// A mail that is ours to send now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Begun {
     /// Which of the planned rows it is, from 0.
     pub place: usize,
@@ -27,6 +47,8 @@ pub struct Begun {
     pub attempt: i32,
     /// Earlier attempts whose outcome is not known.
     pub ambiguities: i32,
+    /// What its template may want to know.
+    pub details: Details,
 }
 
 /// What became of a mail that was begun.
@@ -78,6 +100,16 @@ pub async fn begin(
             token: row.get("token"),
             attempt: row.get("attempts"),
             ambiguities: row.get("ambiguities"),
+            details: Details {
+                label: row.get("label"),
+                locale: row.get("locale"),
+                // The table takes objects only.
+                data: row
+                    .get::<_, Option<&str>>("data")
+                    .and_then(|data| serde_json::from_str(data).ok())
+                    .unwrap_or_default(),
+                expires_at: row.get("expires_at"),
+            },
         })
     });
     Ok(begun.collect())

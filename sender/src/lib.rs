@@ -2,9 +2,10 @@
 //! result.
 //!
 //! `main → config → run`. [`plan`], [`retry`] and [`rate`] decide and touch nothing; [`deliveries`]
-//! is all SQL; [`transport`] is how mail leaves. [`courier`] takes one call from permit to record,
+//! is all SQL; [`compose`] makes letters of templates; [`transport`] is how mail leaves. [`courier`] takes one call from permit to record,
 //! and [`ledger`] keeps what has begun through lost connections.
 
+pub mod compose;
 pub mod config;
 pub mod courier;
 pub mod deliveries;

@@ -149,6 +149,7 @@ async fn deliver<T: Transport, R: AsyncRead + Unpin>(
             failed = Some(anyhow!(reason).exit(Exit::Unavailable));
         }
     }
+    transport.finish().await;
     match failed {
         Some(error) => Err(error),
         None => {

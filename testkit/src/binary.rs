@@ -11,13 +11,15 @@ use anyhow::{Context, ensure};
 /// A directory with programs that are to be used as they are, for instance those of a release.
 const DIR_VARIABLE: &str = "MAILROOM_TEST_BIN_DIR";
 
-/// The path of the program `name` of the package `mailroom-<name>`; see [`binary_of`].
+/// The path of the program `name` of the package `mailroom-<name>`, or `mailroom-operator` for
+/// `mailroom` itself; see [`binary_of`].
 ///
 /// # Errors
 ///
 /// As [`binary_of`].
 pub fn binary(name: &str) -> anyhow::Result<PathBuf> {
-    binary_of(&format!("mailroom-{name}"), name)
+    let package = if name == "mailroom" { "operator" } else { name };
+    binary_of(&format!("mailroom-{package}"), name)
 }
 
 /// The path of a program of this workspace, in the profile of the running test. The first call in
@@ -72,6 +74,13 @@ fn build(package: &str, name: &str) -> anyhow::Result<PathBuf> {
     let words = String::from_utf8_lossy(&done.stderr);
     ensure!(done.status.success(), "cargo: {}\n{}", done.status, words.trim());
     executable(&done.stdout, name).context("cargo named no program")
+}
+
+/// The target directory that the running program lies in.
+pub(crate) fn target_dir() -> anyhow::Result<PathBuf> {
+    let exe = std::env::current_exe().context("ask for the path of this program")?;
+    let place = Place::of(&exe).with_context(|| format!("no profile in {}", exe.display()))?;
+    Ok(place.target_dir.to_owned())
 }
 
 /// What cargo says it has made, or found to be fresh.

@@ -1,5 +1,6 @@
 //! `cargo xtask <task>`: the workspace's chores that deserve a program.
 
+mod bench_smtp;
 mod demo;
 mod soak;
 
@@ -10,6 +11,8 @@ const HELP: &str = "\
 cargo xtask <task>
 
     demo    the whole pipe at work, on a private PostgreSQL and a double of Amazon SES
+    bench-smtp [MAILS]
+            mails a second to a loopback Postfix: lettre's send() against the SMTP transport
     soak [SECONDS] [SEED]
             writers, two pipelines, about one fault a second; then a count of what was lost
     help    this text
@@ -22,6 +25,7 @@ fn main() -> ExitCode {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let done = match args.as_slice() {
         ["demo"] => demo::run(),
+        ["bench-smtp", args @ ..] => bench_smtp::run(args),
         ["soak", args @ ..] => soak::run(args),
         ["help" | "--help" | "-h"] => {
             std::io::stdout().write_all(HELP.as_bytes()).map_err(Into::into)

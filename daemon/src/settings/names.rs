@@ -6,18 +6,24 @@ use std::ffi::OsString;
 use super::PREFIX;
 
 /// Without [`PREFIX`].
-const KNOWN: [&str; 20] = [
+const KNOWN: [&str; 37] = [
+    "BASE_URL",
     "BATCH_LIMIT",
     "BATCH_TIMEOUT",
     "CHANNEL_NAME",
     "DATABASE_URL",
     "DATABASE_URL_FILE",
     "DEBUG",
+    "ENVELOPE_SENDER",
+    "FILE_PATH",
+    "FROM",
     "HEALTHCHECK_INTERVAL",
+    "LOCALES",
     "LOG",
     "LOG_FORMAT",
     "MAX_ATTEMPTS",
     "QUEUE_NAME",
+    "REPLY_TO",
     "SECRET_KEY",
     "SECRET_KEY_FILE",
     "SENDER_CONCURRENCY",
@@ -26,6 +32,17 @@ const KNOWN: [&str; 20] = [
     "SES_RATE",
     "SES_SOURCE",
     "SES_TEMPLATES",
+    "SMTP_AUTH",
+    "SMTP_CA_FILE",
+    "SMTP_HOST",
+    "SMTP_PASSWORD",
+    "SMTP_PASSWORD_FILE",
+    "SMTP_PORT",
+    "SMTP_TIMEOUT",
+    "SMTP_TLS",
+    "SMTP_USERNAME",
+    "TEMPLATES",
+    "TRANSPORT",
     // Of debug builds, under test.
     "CRASH_POINT",
 ];

@@ -88,6 +88,84 @@ fn the_sender_names_every_bad_setting_in_one_go() {
 }
 
 #[test]
+fn a_relay_is_described_wholly_or_not_at_all() {
+    let bad = [
+        ("MAILROOM_TRANSPORT", "smtp"),
+        ("MAILROOM_FROM", "Nobody <nobody>"),
+        ("MAILROOM_REPLY_TO", "a@b.example, c@d.example"),
+        ("MAILROOM_ENVELOPE_SENDER", "<bounces@mail.example>"),
+        ("MAILROOM_LOCALES", "en,../de"),
+        ("MAILROOM_BASE_URL", "example.com"),
+        ("MAILROOM_SMTP_PORT", "0"),
+        ("MAILROOM_SMTP_TLS", "ssl"),
+        ("MAILROOM_SMTP_AUTH", "cram-md5"),
+        ("MAILROOM_SMTP_TIMEOUT", "soon"),
+        ("MAILROOM_SMTP_USERNAME", "hush-user"),
+    ];
+    let (code, stdout, stderr) = run(Process::new("sender").envs(bad));
+    assert_eq!((code, stdout.as_str()), (78, ""), "{stderr}");
+    for (name, _) in &bad[1..10] {
+        assert!(stderr.contains(&format!("sender: {name}: ")), "{name} in: {stderr}");
+    }
+    for missing in ["MAILROOM_SMTP_HOST: is required", "MAILROOM_SMTP_PASSWORD: is required"] {
+        assert!(stderr.contains(missing), "{missing} in: {stderr}");
+    }
+    assert_eq!(stderr.lines().count(), 11, "{stderr}");
+
+    let relay = [
+        ("MAILROOM_TRANSPORT", "smtp"),
+        ("MAILROOM_SMTP_HOST", "relay.example"),
+        ("MAILROOM_SMTP_USERNAME", "mailer"),
+        ("MAILROOM_SMTP_PASSWORD", "hush-hush"),
+    ];
+    let (code, stdout, stderr) = run(Process::new("sender").arg("--check").envs(relay));
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    for line in
+        ["SMTP_HOST=relay.example", "SMTP_PORT=587", "SMTP_TLS=starttls", "SMTP_PASSWORD=set"]
+    {
+        assert!(stdout.contains(&format!("MAILROOM_{line}\n")), "{line} in: {stdout}");
+    }
+    assert!(!stdout.contains("hush"), "{stdout}");
+    // A password in the clear stays on this machine.
+    let clear = Process::new("sender").arg("--check").envs(relay).env("MAILROOM_SMTP_TLS", "none");
+    let (code, _, stderr) = run(clear);
+    assert_eq!(code, 78);
+    assert!(stderr.contains("MAILROOM_SMTP_TLS: none would send the password"), "{stderr}");
+    let here = Process::new("sender").arg("--check").envs(relay).env("MAILROOM_SMTP_TLS", "none");
+    assert_eq!(run(here.env("MAILROOM_SMTP_HOST", "127.0.0.1")).0, 0);
+}
+
+#[test]
+fn templates_that_are_wrong_are_named_before_anything_is_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let template = folder.path().join("activation/en");
+    std::fs::create_dir_all(&template).unwrap();
+    std::fs::write(template.join("subject.txt"), "{{#if login}}").unwrap();
+    for transport in ["ses", "smtp", "file"] {
+        let sender = Process::new("sender")
+            .env("MAILROOM_TRANSPORT", transport)
+            .env("MAILROOM_SMTP_HOST", "localhost")
+            .env("MAILROOM_TEMPLATES", folder.path());
+        let (code, _, stderr) = run(sender);
+        assert_eq!(code, 78, "{stderr}");
+        assert!(stderr.contains("MAILROOM_TEMPLATES: "), "{stderr}");
+        assert!(stderr.contains("activation/en/body.html"), "{stderr}");
+    }
+}
+
+#[test]
+fn what_only_pushed_templates_know_asks_for_their_folder() {
+    let (code, _, stderr) = run(Process::new("sender")
+        .env("MAILROOM_BASE_URL", "https://example.com")
+        .env("MAILROOM_LOCALES", "de,en"));
+    assert_eq!(code, 78);
+    for name in ["MAILROOM_BASE_URL", "MAILROOM_LOCALES"] {
+        let expected = format!("sender: {name}: templates stored in SES know it only with");
+        assert!(stderr.contains(&expected), "{stderr}");
+    }
+}
+
+#[test]
 fn a_health_check_more_frequent_than_a_batch_is_refused() {
     let (code, _, stderr) = run(Process::new("collector")
         .env("MAILROOM_DATABASE_URL", "dbname=x")

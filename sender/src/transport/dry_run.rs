@@ -1,8 +1,10 @@
-//! The dry run: the SES transport over a connection that sends nothing. Each call becomes one line
+//! Dry runs. Of SES: the transport over a connection that sends nothing. Each call becomes one line
 //! of JSON, `{"request": …, "response": …}`: the body as it would have gone out, and the answer it
 //! stands for, which accepts every mail.
 //!
-//! It needs no credentials, no region and no network, and leaves nothing behind. Logs no events.
+//! Of any other transport: the letters, `{"from": …, "to": …, "subject": …, "text": …, "html": …}`.
+//!
+//! Neither needs credentials or a network, and neither leaves anything behind. Logs no events.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -21,8 +23,17 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_types::body::SdkBody;
 use serde_json::{Value, json};
 
+use super::address::recipient;
+use super::message::Origin;
 use super::ses::{Ses, SesSettings};
-use super::{Call, Outcome, SendRate, Transport};
+use super::{Call, Mail, Outcome, SendRate, Transport};
+use crate::compose::Composer;
+
+/// As with SES, so that calls look alike.
+const MAILS_PER_CALL_MAX: usize = 50;
+
+/// Nothing can take long; there is no database that would care.
+const CALL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The transport of a dry run.
 pub struct DryRun {
@@ -32,8 +43,9 @@ pub struct DryRun {
 
 impl DryRun {
     /// A dry run whose lines go to standard output, which it owns.
-    pub fn to_stdout(settings: SesSettings) -> anyhow::Result<Self> {
-        Self::to(io::stdout(), settings)
+    pub fn to_stdout(settings: SesSettings, composer: Option<Composer>) -> anyhow::Result<Self> {
+        let dry_run = Self::to(io::stdout(), settings)?;
+        Ok(Self { ses: dry_run.ses.with_composer(composer), ..dry_run })
     }
 
     /// A dry run whose lines go to `out`, each flushed.
@@ -70,6 +82,77 @@ impl Transport for DryRun {
 
     async fn send(&self, call: &Call, go: &dyn Fn() -> bool) -> Vec<Outcome> {
         self.ses.send(call, go).await
+    }
+
+    fn broken(&self) -> Option<String> {
+        self.lines.locked().broken.clone()
+    }
+}
+
+/// The transport of a dry run of anything but SES.
+pub struct DryLetters {
+    origin: Origin,
+    composer: Composer,
+    lines: Lines,
+}
+
+impl DryLetters {
+    /// A dry run whose lines go to standard output, which it owns.
+    pub fn to_stdout(origin: Origin, composer: Composer) -> Self {
+        Self::to(io::stdout(), origin, composer)
+    }
+
+    /// A dry run whose lines go to `out`, each flushed.
+    pub fn to(out: impl Write + Send + 'static, origin: Origin, composer: Composer) -> Self {
+        Self { origin, composer, lines: Lines::new(out) }
+    }
+
+    fn show(&self, call: &Call, mail: &Mail) -> Outcome {
+        let letter = match self.composer.letter(call, mail) {
+            Ok(letter) => letter,
+            Err(outcome) => return outcome,
+        };
+        let to = match recipient(&mail.email) {
+            Ok(to) => to,
+            Err(reason) => return Outcome::Rejected { reason: reason.to_owned() },
+        };
+        let line = json!({
+            "from": self.origin.from.to_string(), "to": to,
+            "subject": letter.subject, "text": letter.text, "html": letter.html,
+        });
+        match self.lines.locked().write(format!("{line}\n").as_bytes()) {
+            Ok(()) => Outcome::Sent { provider_id: "dry-run".to_owned() },
+            Err(error) => Outcome::Deferred { reason: format!("standard output: {error}") },
+        }
+    }
+}
+
+impl Transport for DryLetters {
+    fn name(&self) -> &'static str {
+        "dry-run"
+    }
+
+    fn mails_per_call_max(&self) -> usize {
+        MAILS_PER_CALL_MAX
+    }
+
+    fn call_timeout(&self) -> Duration {
+        CALL_TIMEOUT
+    }
+
+    async fn send_rate(&self) -> SendRate {
+        SendRate::Unknown
+    }
+
+    async fn send(&self, call: &Call, go: &dyn Fn() -> bool) -> Vec<Outcome> {
+        let each = call.mails.iter().map(|mail| {
+            if go() {
+                self.show(call, mail)
+            } else {
+                Outcome::Deferred { reason: "held back".to_owned() }
+            }
+        });
+        each.collect()
     }
 
     fn broken(&self) -> Option<String> {
@@ -115,12 +198,19 @@ impl Lines {
         line.extend_from_slice(br#","response":"#);
         line.extend_from_slice(response.as_bytes());
         line.extend_from_slice(b"}\n");
-        let written = writer.out.write_all(&line).and_then(|()| writer.out.flush());
-        if let Err(error) = written {
-            writer.broken.get_or_insert_with(|| format!("write to standard output: {error}"));
-            return Err(error);
-        }
+        writer.write(&line)?;
         Ok(response)
+    }
+}
+
+impl Writer {
+    /// Writes and flushes; the first failure is kept.
+    fn write(&mut self, line: &[u8]) -> io::Result<()> {
+        let written = self.out.write_all(line).and_then(|()| self.out.flush());
+        if let Err(error) = &written {
+            self.broken.get_or_insert_with(|| format!("write to standard output: {error}"));
+        }
+        written
     }
 }
 

@@ -3,13 +3,19 @@
 //! A transport decides nothing about a delivery. It says what happened to each mail, and above all
 //! whether the mail may have been sent; `retry` decides what the row becomes.
 
+pub mod address;
 pub mod dry_run;
+pub mod file;
+pub mod message;
+pub mod noop;
 pub mod ses;
+pub mod smtp;
 pub mod words;
 
 use std::time::Duration;
 
 use mailroom::ActionNumber;
+use serde_json::{Map, Value};
 
 /// One mail to be sent. Everything in it but the delivery's id is secret or personal, so it has no
 /// `Debug`.
@@ -24,12 +30,20 @@ pub struct Mail {
     pub token: String,
     /// The code that goes with the token, if its kind has one.
     pub code: Option<String>,
+    /// The account's locale, as it was written down.
+    pub locale: Option<String>,
+    /// When the token expires, in seconds since 1970; known if a database is in use.
+    pub expires_at: Option<i64>,
+    /// What the token carries for its template.
+    pub data: Map<String, Value>,
 }
 
 /// The mails of one action, at least one and at most [`Transport::mails_per_call_max`].
 pub struct Call {
     /// The action of every mail in it.
     pub action: ActionNumber,
+    /// The action's label in the database, if one is in use.
+    pub label: Option<String>,
     /// The mails.
     pub mails: Vec<Mail>,
 }
@@ -101,6 +115,9 @@ pub trait Transport {
     /// before every call to the provider; when it says no, the mails of that call are
     /// [`Outcome::Deferred`].
     async fn send(&self, call: &Call, go: &dyn Fn() -> bool) -> Vec<Outcome>;
+
+    /// Says goodbye, at the end: there will be no more calls.
+    async fn finish(&self) {}
 
     /// Why nothing can be sent in this process any more, if so: the process then ends, to be
     /// restarted.

@@ -28,6 +28,36 @@ async fn begins_a_line_once_and_counts_the_attempt() {
 }
 
 #[tokio::test]
+async fn what_a_template_may_want_to_know_comes_with_the_row() {
+    let db = Database::fresh().await.unwrap();
+    on_their_way(&db, 2).await;
+    db.execute(
+        "UPDATE accounts SET locale = 'pt-BR' WHERE id = 1;
+         UPDATE tokens SET expires_at = 4102444800, data = '{\"team\": {\"name\": \"Ops\"}}' WHERE id = 1",
+    )
+    .await
+    .unwrap();
+    let begun = begin(&session(&db).await, &[1, 2]).await;
+    let details = &begun[0].details;
+    assert_eq!((details.label.as_str(), details.locale.as_deref()), ("activation", Some("pt-BR")));
+    assert_eq!(details.data["team"]["name"], "Ops");
+    assert_eq!(details.expires_at, Some(4_102_444_800));
+    assert!(begun[1].details.locale.is_none() && begun[1].details.data.is_empty());
+    assert_eq!(format!("{details:?}"), "Details(..)");
+}
+
+#[tokio::test]
+async fn data_of_a_token_is_a_small_object_or_nothing() {
+    let db = Database::fresh().await.unwrap();
+    on_their_way(&db, 1).await;
+    for data in ["'[1]'", "'\"text\"'", "jsonb_build_object('x', repeat('y', 4090))"] {
+        let refused = db.execute(&format!("UPDATE tokens SET data = {data}")).await.unwrap_err();
+        assert!(format!("{refused:#}").contains("data_of_a_token_is_an_object"), "{refused:#}");
+    }
+    db.execute("UPDATE tokens SET data = '{}'").await.unwrap();
+}
+
+#[tokio::test]
 async fn two_senders_fed_the_same_line_share_it() {
     let db = Database::fresh().await.unwrap();
     on_their_way(&db, 200).await;

@@ -11,7 +11,15 @@ use crate::harness::{activations, classes, settings};
 
 /// Keeps what was written, and what of it was flushed.
 #[derive(Clone, Default)]
-struct Out(Arc<Mutex<(Vec<u8>, usize)>>);
+pub(crate) struct Out(Arc<Mutex<(Vec<u8>, usize)>>);
+
+impl Out {
+    /// The lines written so far.
+    pub(crate) fn lines(&self) -> Vec<Value> {
+        let text = String::from_utf8(self.0.lock().unwrap().0.clone()).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
 
 impl Write for Out {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -63,8 +71,7 @@ fn each_call_is_a_line_of_json_and_no_socket_is_opened() {
 
     let (bytes, flushed) = out.0.lock().unwrap().clone();
     assert_eq!(bytes.len(), flushed);
-    let text = String::from_utf8(bytes).unwrap();
-    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines = out.lines();
     assert_eq!(lines.len(), 2);
     let entries = lines[0]["request"]["BulkEmailEntries"].as_array().unwrap();
     assert_eq!(entries[1]["Destination"], json!({ "ToAddresses": ["b@example.org"] }));

@@ -57,6 +57,7 @@ pub(crate) fn settings(output: &TempDir) -> SesSettings {
         source: "Mailroom <noreply@example.com>".into(),
         output: output.path().join("kept"),
         templates: Templates::default(),
+        reply_to: None,
         time_outs: TimeOuts {
             connect: Duration::from_millis(700),
             read: Duration::from_millis(900),
@@ -68,7 +69,7 @@ pub(crate) fn settings(output: &TempDir) -> SesSettings {
 /// An activation for each address.
 pub(crate) fn activations(addresses: &[&str]) -> Call {
     let mails = addresses.iter().zip(1..).map(|(address, delivery)| mail(delivery, address));
-    Call { action: ActionNumber::ACTIVATION, mails: mails.collect() }
+    Call { action: ActionNumber::ACTIVATION, label: None, mails: mails.collect() }
 }
 
 /// `n` activations, to `u1@example.org`, `u2@example.org` and so on.
@@ -84,6 +85,9 @@ pub(crate) fn mail(delivery: i64, address: &str) -> Mail {
         login: "ann".into(),
         token: "T".repeat(86),
         code: Some("06435".into()),
+        locale: None,
+        expires_at: None,
+        data: serde_json::Map::new(),
     }
 }
 

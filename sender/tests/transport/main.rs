@@ -4,6 +4,7 @@
 
 mod answers;
 mod bisect;
+mod conformance;
 mod credentials;
 mod dry_run;
 mod environment;
@@ -11,3 +12,5 @@ mod failures;
 mod harness;
 mod request;
 mod server;
+mod smtp;
+mod smtp_tls;

@@ -63,7 +63,7 @@ async fn hostile_logins_arrive_as_text() {
         "line\u{2028}separator",
     ];
     let mails = logins.map(|login| Mail { login: login.into(), ..mail(7, "ann@example.org") });
-    rig.send(&Call { action: ActionNumber::ACTIVATION, mails: mails.into() }).await;
+    rig.send(&Call { action: ActionNumber::ACTIVATION, label: None, mails: mails.into() }).await;
     let requests = server.requests();
     let entries = requests[0].body["BulkEmailEntries"].as_array().unwrap();
     assert_eq!(entries.len(), logins.len());
@@ -104,11 +104,12 @@ async fn an_action_without_a_template_is_our_configuration() {
     let server = Server::start(Reply::accept);
     let rig = Rig::new(&server.url);
     let action = ActionNumber::new(3).unwrap();
-    let outcomes = rig.send(&Call { action, mails: vec![mail(1, "ann@example.org")] }).await;
+    let outcomes =
+        rig.send(&Call { action, label: None, mails: vec![mail(1, "ann@example.org")] }).await;
     assert_eq!(classes(&outcomes), ["misconfigured"]);
     assert_eq!(reason(&outcomes[0]), "action 3 has no template: set MAILROOM_SES_TEMPLATES");
     assert!(server.requests().is_empty());
-    assert!(Templates::parse("3=x").unwrap().name(action).is_some());
+    assert!(Templates::parse("3=x").unwrap().name(action, None).is_some());
 }
 
 #[tokio::test]

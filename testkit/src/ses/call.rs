@@ -9,6 +9,8 @@ use hyper::body::Bytes;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::templates;
+
 /// A call as it arrived, and what became of it.
 #[derive(Debug, Clone)]
 pub struct Call {
@@ -66,6 +68,8 @@ pub struct AcceptedMail {
     pub at: Instant,
     /// What the answer called it.
     pub message_id: String,
+    /// What its recipient reads, if the template is stored in the double.
+    pub rendered: Option<templates::Content>,
 }
 
 impl AcceptedMail {

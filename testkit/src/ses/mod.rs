@@ -1,6 +1,7 @@
 //! A double of Amazon SES (API v2): it takes bulk mails, remembers them, and fails on command.
 //!
-//! What it is not: it checks no signature, renders no template and knows no sandbox. Every answer
+//! What it is not: it checks no signature and knows no sandbox, and renders only templates that were
+//! stored in it. Every answer
 //! other than success is the test's to order, with [`Reply`].
 
 mod answer;
@@ -8,6 +9,7 @@ mod call;
 mod reply;
 mod server;
 mod state;
+mod templates;
 mod tls;
 
 use std::collections::BTreeMap;
@@ -22,6 +24,7 @@ pub use self::call::{AcceptedMail, Call, Entry};
 pub use self::reply::{EntryFailure, Reply};
 use self::server::Server;
 use self::state::{Account, Shared, State};
+pub use self::templates::Content;
 pub use self::tls::Handshakes;
 use self::tls::Tls;
 use crate::certificates::Certificate;
@@ -208,7 +211,8 @@ impl Ses {
         Ok(())
     }
 
-    /// Forgets the calls, the mails, the ordered replies and the script. Calls under way go on.
+    /// Forgets the calls, the mails, the ordered replies and the script, not the templates. Calls under
+    /// way go on.
     pub fn clear(&self) {
         *self.shared.script() = None;
         self.shared.lock().clear();

@@ -21,6 +21,7 @@ use super::answer::{self, Cut, Payload};
 use super::call::Call;
 use super::reply::{EntryFailure, Reply};
 use super::state::{Shared, Ticket};
+use super::templates;
 use super::tls::Tls;
 use crate::apart;
 
@@ -100,6 +101,7 @@ async fn handle(request: Request<Incoming>, shared: &Shared) -> Result<Response<
     match (request.method(), request.uri().path()) {
         (&Method::POST, "/v2/email/outbound-bulk-emails") => send_bulk(request, shared).await,
         (&Method::GET, "/v2/email/account") => Ok(get_account(shared)),
+        (_, path) if path.starts_with(templates::PATH) => templates::handle(request, shared).await,
         (method, path) => {
             let message = format!("no such operation: {method} {path}");
             Ok(answer::error(404, "UnknownOperationException", &message))

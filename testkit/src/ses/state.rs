@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use super::call::{AcceptedMail, Call};
 use super::reply::Reply;
+use super::templates::Templates;
 
 pub(super) type Script = Box<dyn FnMut(&Call) -> Reply + Send>;
 
@@ -29,6 +30,7 @@ pub(super) struct State {
     pub(super) mails: Vec<AcceptedMail>,
     pub(super) account: Account,
     pub(super) account_calls: usize,
+    pub(super) templates: Templates,
     message_ids: u64,
     /// How often the calls were cleared: what is under way from before belongs nowhere.
     generation: u64,
@@ -111,11 +113,17 @@ impl State {
         (Ticket { index: self.calls.len() - 1, generation: self.generation }, call)
     }
 
-    /// Accepts an entry of a call; the message id.
+    /// Accepts an entry of a call; the message id. A mail that cannot be rendered is accepted, and
+    /// never seen again.
     pub(super) fn accept(&mut self, ticket: Ticket, call: &Call, index: usize) -> String {
         self.message_ids += 1;
         let message_id = format!("01000000-{:012x}-000000", self.message_ids);
         let entry = &call.entries[index];
+        let data = entry.data.as_deref().unwrap_or(&Value::Null);
+        let rendered = self.templates.render(&call.template, data);
+        if rendered == Some(None) {
+            return message_id;
+        }
         self.mails.push(AcceptedMail {
             to: entry.to.clone(),
             template: call.template.clone(),
@@ -126,6 +134,7 @@ impl State {
             call: call.number,
             at: Instant::now(),
             message_id: message_id.clone(),
+            rendered: rendered.flatten(),
         });
         if let Some(recorded) = self.recorded(ticket) {
             recorded.accepted.push(index);
@@ -153,6 +162,7 @@ impl State {
         self.calls.clear();
         self.mails.clear();
         self.account_calls = 0;
+        self.templates.calls.clear();
     }
 }
 

@@ -5,6 +5,7 @@ mod ledger;
 mod postgres;
 mod process;
 mod proxy;
+mod relay;
 mod ses;
 
 /// For what should happen at once, on a machine that is busy with other tests.

@@ -314,3 +314,59 @@ fn a_hundred_thousand_mails_are_no_burden() {
     assert_eq!(ses.duplicates().len(), 50);
     assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
 }
+
+const TEMPLATES: &str = "/v2/email/templates";
+
+fn template(name: &str, subject: &str) -> String {
+    let content = json!({ "Subject": subject, "Html": "<p>{{login}}", "Text": "{{site}}" });
+    json!({ "TemplateName": name, "TemplateContent": content }).to_string()
+}
+
+#[test]
+fn templates_are_stored_listed_and_forgotten() {
+    let ses = Ses::start().unwrap();
+    let mut client = Client::to(&ses);
+    let mut status = |method: &str, name: &str, body: &str| {
+        client.call(&format!("{method} {TEMPLATES}{name}"), body).unwrap()
+    };
+    for name in ["b", "a", "c"] {
+        assert_eq!(status("POST", "", &template(name, "Hi")).0, 200);
+    }
+    assert_eq!(status("POST", "", &template("a", "Hi")).0, 400);
+    assert_eq!(status("PUT", "/a", &template("", "Hello")).0, 200);
+    assert_eq!(status("PUT", "/d", &template("", "Hello")).0, 404);
+    assert_eq!(status("POST", "", "{").0, 400);
+    let (_, _, body) = status("GET", "/a", "");
+    assert_eq!(body["TemplateContent"]["Subject"], "Hello");
+    let (code, head, _) = status("GET", "/d", "");
+    assert!(code == 404 && head.contains("notfoundexception"), "{head}");
+    let (_, _, page) = status("GET", "?PageSize=2", "");
+    assert_eq!(page["TemplatesMetadata"][1]["TemplateName"], "b");
+    assert_eq!(page["NextToken"], "b");
+    let (_, _, page) = status("GET", "?NextToken=b&PageSize=2", "");
+    assert_eq!(page["TemplatesMetadata"][0]["TemplateName"], "c");
+    assert_eq!(page["NextToken"], Value::Null);
+    assert_eq!(status("DELETE", "/a", "").0, 200);
+    assert_eq!(ses.templates().keys().collect::<Vec<_>>(), ["b", "c"]);
+    let calls = ses.template_calls();
+    assert_eq!((calls[0].as_str(), calls.last().unwrap().as_str()), ("POST b", "DELETE a"));
+}
+
+#[test]
+fn mail_of_a_stored_template_is_rendered_and_vanishes_if_a_variable_is_missing() {
+    let ses = Ses::start().unwrap();
+    let mut client = Client::to(&ses);
+    assert_eq!(statuses(&client.send(&bulk(&["a@x"]))), ["SUCCESS"]);
+    assert_eq!(ses.mails()[0].rendered, None);
+
+    client.call(&format!("POST {TEMPLATES}"), &template("activationv1", "Hi {{login}}")).unwrap();
+    assert_eq!(statuses(&client.send(&bulk(&["<b>@x"]))), ["SUCCESS"]);
+    let rendered = ses.mails()[1].rendered.clone().unwrap();
+    assert_eq!(rendered.subject, "Hi <b>@x");
+    assert_eq!((rendered.html.as_str(), rendered.text.as_str()), ("<p><b>@x", "Aegis"));
+
+    let mut missing = bulk(&["c@x", "d@x"]);
+    missing["DefaultContent"]["Template"]["TemplateData"] = json!("{}");
+    assert_eq!(statuses(&client.send(&missing)), ["SUCCESS", "SUCCESS"]);
+    assert_eq!((ses.mail_count(), ses.calls()[2].accepted.len()), (2, 0));
+}

@@ -2,6 +2,7 @@
 //! provider's side, with a count at the end.
 
 mod audit;
+mod letter;
 mod stage;
 
 use std::io::Write as _;
@@ -24,11 +25,11 @@ pub(crate) fn run() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     runtime.context("build a tokio runtime")?.block_on(async {
         say("Setting up: a private PostgreSQL, a double of Amazon SES, collector | sender.")?;
-        let stage = Stage::set_up().await?;
+        let mut stage = Stage::set_up().await?;
         // Leaving by this select takes the stage down; a signal that does not let us get here
         // leaves that to testkit's watchdogs.
         tokio::select! {
-            shown = show(&stage) => shown.inspect_err(|_| stage.print_logs()),
+            shown = show(&mut stage) => shown.inspect_err(|_| stage.print_logs()),
             pressed = tokio::signal::ctrl_c() => {
                 pressed.context("wait for Ctrl-C")?;
                 bail!("interrupted")
@@ -37,7 +38,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     })
 }
 
-async fn show(stage: &Stage) -> anyhow::Result<()> {
+async fn show(stage: &mut Stage) -> anyhow::Result<()> {
     let version = stage.database.query_text("SHOW server_version").await?;
     let version = version.split(' ').next().unwrap_or_default();
     say(format_args!("PostgreSQL {version} is migrated, both halves are connected to it.\n"))?;
@@ -76,7 +77,8 @@ async fn show(stage: &Stage) -> anyhow::Result<()> {
     stage.stop()?;
     let tally = Tally::take(&stage.database, &stage.ses.mails()).await?;
     say(format_args!("\n{tally}"))?;
-    tally.verdict()
+    tally.verdict()?;
+    letter::by_smtp(stage, &mut people).await
 }
 
 /// A transaction that took its ids first and commits last: a cursor over ids would pass it by.

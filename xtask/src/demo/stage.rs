@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use mailroom::SecretKey;
-use testkit::{Database, Pipeline, Postgres, Process, Role, Running, Ses, Signal};
+use testkit::{Database, Pipeline, Postgres, Process, Role, Running, Ses, Signal, SmtpServer};
 
 pub(super) const ACTIVATION_TEMPLATE: &str = "activationv1";
 pub(super) const RECOVERY_TEMPLATE: &str = "passwordrecoveryv1";
@@ -34,10 +34,6 @@ impl Stage {
         let database = Database::fresh_on(&postgres).await.context("make a database")?;
         let ses = Ses::start().context("start the double of SES")?;
         ses.set_quota(QUOTA.0, QUOTA.1);
-        let collector = Process::new("collector")
-            .env("MAILROOM_DATABASE_URL", database.url_as(Role::Collector))
-            .env("MAILROOM_SECRET_KEY", KEY)
-            .env("MAILROOM_BATCH_TIMEOUT", "200");
         let sender = Process::new("sender")
             .env("MAILROOM_DATABASE_URL", database.url_as(Role::Sender))
             // Beside the server's files: it goes when they go.
@@ -47,11 +43,25 @@ impl Stage {
             .env("AWS_ACCESS_KEY_ID", "demo")
             .env("AWS_SECRET_ACCESS_KEY", "demo")
             .env("AWS_EC2_METADATA_DISABLED", "true");
-        let pipe = Pipeline::spawn(collector, sender)?;
+        let pipe = Pipeline::spawn(collector(&database), sender)?;
         let stage = Stage { pipe, database, ses, _postgres: postgres };
         let connected = stage.until("SELECT count(DISTINCT kind) = 2 FROM holders").await;
         connected.inspect_err(|_| stage.print_logs())?;
         Ok(stage)
+    }
+
+    /// The same pipe, but its mail goes to this relay, which is on our own machine.
+    pub(super) fn switch_to_smtp(&mut self, relay: &SmtpServer) -> anyhow::Result<()> {
+        let sender = Process::new("sender")
+            .env("MAILROOM_DATABASE_URL", self.database.url_as(Role::Sender))
+            .env("MAILROOM_TRANSPORT", "smtp")
+            .env("MAILROOM_SMTP_HOST", relay.addr().ip().to_string())
+            .env("MAILROOM_SMTP_PORT", relay.addr().port().to_string())
+            .env("MAILROOM_SMTP_TLS", "none")
+            .env("MAILROOM_FROM", "Mailroom <noreply@example.com>")
+            .env("MAILROOM_BASE_URL", "https://app.example.com");
+        self.pipe = Pipeline::spawn(collector(&self.database), sender)?;
+        Ok(())
     }
 
     /// Waits until `tokens` of them are recorded as sent.
@@ -108,6 +118,13 @@ impl Stage {
     fn processes(&self) -> [(&'static str, &Running); 2] {
         [("collector", &self.pipe.collector), ("sender", &self.pipe.sender)]
     }
+}
+
+fn collector(database: &Database) -> Process {
+    Process::new("collector")
+        .env("MAILROOM_DATABASE_URL", database.url_as(Role::Collector))
+        .env("MAILROOM_SECRET_KEY", KEY)
+        .env("MAILROOM_BATCH_TIMEOUT", "200")
 }
 
 /// The key that this demo's tokens are signed with.

@@ -10,7 +10,6 @@
 //! * `call_bisected` (warn): `mails`, `reason`.
 //! * `call_repeated` (warn): `mails`, `reason`: after expired credentials or a wrong clock.
 
-mod address;
 mod call_error;
 mod classify;
 mod kept;
@@ -18,20 +17,24 @@ mod meaning;
 mod request;
 mod send;
 mod settings;
+pub mod tools;
 mod transmitting;
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_sdk_sesv2::Client;
 use aws_sdk_sesv2::config::{Region, SharedHttpClient};
+use aws_sdk_sesv2::types::BulkEmailEntry;
 
 use self::call_error::CallError;
 use self::kept::Kept;
 pub use self::settings::{SesSettings, TimeOuts, check_source};
 use super::words::words;
-use super::{Call, Outcome, SendRate, Transport};
+use super::{Call, Mail, Outcome, SendRate, Transport};
+use crate::compose::Composer;
 use crate::template;
 
 /// Entries of one call (an SES limit).
@@ -46,6 +49,7 @@ pub struct Ses {
     region: Option<Region>,
     client: RefCell<Client>,
     kept: Kept,
+    composer: Option<Composer>,
 }
 
 impl Ses {
@@ -87,11 +91,42 @@ impl Ses {
     fn new(http: SharedHttpClient, config: SdkConfig, settings: SesSettings, kept: Kept) -> Self {
         let client = settings::client(&config, &http, settings.time_outs);
         let region = config.region().cloned();
-        Self { settings, http, given: Some(config), region, client: RefCell::new(client), kept }
+        let (given, client) = (Some(config), RefCell::new(client));
+        Self { settings, http, given, region, client, kept, composer: None }
     }
 }
 
 impl Ses {
+    /// Has mail rendered here first, from the templates that SES's were pushed from: SES answers
+    /// "success" where a variable is missing, and sends nothing.
+    #[must_use]
+    pub fn with_composer(self, composer: Option<Composer>) -> Self {
+        Self { composer, ..self }
+    }
+
+    /// The template and the entry of a mail, or what stops it.
+    fn entry(&self, call: &Call, mail: &Mail) -> Result<(String, BulkEmailEntry), Outcome> {
+        let names = &self.settings.templates;
+        let Some(name) = names.name(call.action, call.label.as_deref()) else {
+            let reason =
+                format!("action {} has no template: set {}", call.action, template::SETTING);
+            return Err(Outcome::Misconfigured { reason, hold: false });
+        };
+        let rejected = |reason| Outcome::Rejected { reason };
+        let (name, data) = match &self.composer {
+            None => (name.into_owned(), template::data(call.action, mail).map_err(rejected)?),
+            Some(composer) => {
+                let composed = composer.compose(call, mail)?;
+                composed.letter()?;
+                let default = composer.locales().default_locale();
+                let name = template::localised(&name, composed.locale, default);
+                (name, composed.variables.as_value().to_string())
+            }
+        };
+        let entry = request::entry(call.action, mail, data).map_err(rejected)?;
+        Ok((name, entry))
+    }
+
     /// What of ours SES may mean: it does not always say.
     fn blame(&self, template: &str, reason: &str) -> String {
         let set = self.settings.config_set.as_deref().unwrap_or("none");
@@ -129,37 +164,28 @@ impl Transport for Ses {
     }
 
     async fn send(&self, call: &Call, go: &dyn Fn() -> bool) -> Vec<Outcome> {
-        let Some(template) = self.settings.templates.name(call.action) else {
-            let reason =
-                format!("action {} has no template: set {}", call.action, template::SETTING);
-            return vec![Outcome::Misconfigured { reason, hold: false }; call.mails.len()];
-        };
-        let mut entries = Vec::with_capacity(call.mails.len());
-        let refusals: Vec<Option<String>> = call
-            .mails
-            .iter()
-            .map(|mail| match request::entry(call.action, mail) {
-                Ok(entry) => {
-                    entries.push(entry);
-                    None
-                }
-                Err(reason) => Some(reason),
-            })
-            .collect();
-        let mut sent = self.send_entries(template, &entries, go).await.into_iter();
-        refusals
-            .into_iter()
-            .map(|refusal| match refusal {
-                Some(reason) => Outcome::Rejected { reason },
-                // One outcome an entry, so there is always a next.
-                None => match sent.next() {
-                    Some(Outcome::Misconfigured { reason, hold }) => {
-                        Outcome::Misconfigured { reason: self.blame(template, &reason), hold }
+        let mut outcomes: Vec<Option<Outcome>> = vec![None; call.mails.len()];
+        // One call has one template, and a template has one language.
+        let mut groups: BTreeMap<String, Vec<(usize, BulkEmailEntry)>> = BTreeMap::new();
+        for (place, mail) in call.mails.iter().enumerate() {
+            match self.entry(call, mail) {
+                Ok((template, entry)) => groups.entry(template).or_default().push((place, entry)),
+                Err(outcome) => outcomes[place] = Some(outcome),
+            }
+        }
+        for (template, group) in groups {
+            let (places, entries): (Vec<usize>, Vec<BulkEmailEntry>) = group.into_iter().unzip();
+            let sent = self.send_entries(&template, &entries, go).await;
+            for (place, outcome) in places.into_iter().zip(sent) {
+                outcomes[place] = Some(match outcome {
+                    Outcome::Misconfigured { reason, hold } => {
+                        Outcome::Misconfigured { reason: self.blame(&template, &reason), hold }
                     }
-                    Some(outcome) => outcome,
-                    None => Outcome::Deferred { reason: "not tried".to_owned() },
-                },
-            })
-            .collect()
+                    other => other,
+                });
+            }
+        }
+        let not_tried = || Outcome::Deferred { reason: "not tried".to_owned() };
+        outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(not_tried)).collect()
     }
 }

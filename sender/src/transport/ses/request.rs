@@ -9,9 +9,8 @@ use aws_sdk_sesv2::types::{
 use mailroom::ActionNumber;
 
 use super::SesSettings;
-use super::address::recipient;
-use crate::template;
 use crate::transport::Mail;
+use crate::transport::address::recipient;
 
 /// Longest template data, in characters (an SES limit).
 const DATA_CHARS_MAX: usize = 262_144;
@@ -22,10 +21,13 @@ const TAG_DELIVERY: &str = "delivery";
 /// Likewise: the action's number.
 const TAG_ACTION: &str = "action";
 
-/// The entry of one mail, or why it can have none.
-pub(super) fn entry(action: ActionNumber, mail: &Mail) -> Result<BulkEmailEntry, String> {
+/// The entry of one mail, filled with `data`, or why it can have none.
+pub(super) fn entry(
+    action: ActionNumber,
+    mail: &Mail,
+    data: String,
+) -> Result<BulkEmailEntry, String> {
     let to = recipient(&mail.email)?;
-    let data = template::data(action, mail)?;
     if data.chars().count() > DATA_CHARS_MAX {
         return Err(format!("the template data is longer than {DATA_CHARS_MAX} characters"));
     }
@@ -53,6 +55,7 @@ pub(super) fn request(
     client
         .send_bulk_email()
         .from_email_address(&settings.source)
+        .set_reply_to_addresses(settings.reply_to.clone().map(|address| vec![address]))
         .set_configuration_set_name(settings.config_set.clone().filter(|name| !name.is_empty()))
         .default_content(BulkEmailContent::builder().template(template).build())
         .set_bulk_email_entries(Some(entries))

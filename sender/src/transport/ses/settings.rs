@@ -18,8 +18,8 @@ use aws_sdk_sesv2::config::timeout::TimeoutConfig;
 use aws_sdk_sesv2::config::{Builder, IdentityCache, Region, SharedHttpClient};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
-use super::address::recipient;
 use crate::template::Templates;
+use crate::transport::address::recipient;
 
 /// The region when the environment names none.
 const REGION: &str = "us-east-1";
@@ -44,6 +44,8 @@ pub struct SesSettings {
     pub output: PathBuf,
     /// The stored templates' names.
     pub templates: Templates,
+    /// Where answers go.
+    pub reply_to: Option<String>,
     /// How long things may take.
     pub time_outs: TimeOuts,
 }
@@ -166,6 +168,7 @@ mod tests {
                 source: source.to_owned(),
                 output: PathBuf::new(),
                 templates: Templates::default(),
+                reply_to: None,
                 time_outs: TimeOuts::default(),
             };
             settings.check().is_ok()

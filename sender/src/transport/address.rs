@@ -1,4 +1,4 @@
-//! A recipient's address as SES takes it: one plain `local@domain`, the domain in ASCII.
+//! A recipient's address as every transport takes it: one plain `local@domain`, the domain in ASCII.
 //!
 //! The field could hold a list, a display name or a comment; an address that could be read as any
 //! of these is refused, so that it can never name a second recipient.
@@ -14,8 +14,11 @@ const LOCAL_BYTES_MAX: usize = 64;
 /// Longest address, in bytes (RFC 5321, 4.5.3.1.3).
 const ADDRESS_BYTES_MAX: usize = 254;
 
-/// The address for the provider, or why it cannot have one. The reason does not repeat it.
-pub(super) fn recipient(address: &str) -> Result<String, &'static str> {
+/// The address for the provider.
+///
+/// # Errors
+/// Why it cannot have one; the reason does not repeat it.
+pub fn recipient(address: &str) -> Result<String, &'static str> {
     let Some((local, domain)) = address.rsplit_once('@') else {
         return Err("address: no @");
     };

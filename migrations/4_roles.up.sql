@@ -76,8 +76,8 @@ BEGIN
     GRANT SELECT, DELETE, INSERT (kind, host, pid, version), UPDATE (missing_since) ON holders
         TO mailroom_collector;
 
-    GRANT SELECT (id, email, status) ON accounts TO mailroom_sender;
-    GRANT SELECT (id, account, action, secret, expires_at, consumed_at) ON tokens
+    GRANT SELECT (id, email, status, locale) ON accounts TO mailroom_sender;
+    GRANT SELECT (id, account, action, secret, data, expires_at, consumed_at) ON tokens
         TO mailroom_sender;
     GRANT SELECT ON actions TO mailroom_sender;
     GRANT SELECT, DELETE,

@@ -1,0 +1,8 @@
+//! The program as an operator runs it, against folders of templates and a double of SES.
+
+mod build;
+mod lint;
+mod preview;
+mod pull;
+mod push;
+mod support;

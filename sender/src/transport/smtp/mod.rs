@@ -1,0 +1,164 @@
+//! Any relay, by SMTP: one transaction a mail, over connections that are kept.
+//!
+//! Stages are driven one by one, because what an answer means depends on where it came: until the
+//! end of the body nothing can have been sent, and after it silence may mean anything. Where the
+//! server offers PIPELINING, MAIL, RCPT and DATA travel together; body and final dot always do.
+//!
+//! Logs no events; what went wrong is in the outcome's words.
+
+mod connect;
+mod meaning;
+mod settings;
+mod transaction;
+mod wire;
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustls::ClientConfig;
+
+use self::connect::Connection;
+pub use self::settings::{Login, Mechanism, Security, SmtpSettings};
+use super::message::{Message, Origin};
+use super::{Call, Outcome, SendRate, Transport};
+use crate::compose::Composer;
+
+/// Mails of one call: they go one after another, and what a stop finds not started goes back.
+const MAILS_PER_CALL_MAX: usize = 50;
+
+/// A mail is started only so soon after its call.
+const START_WITHIN: Duration = Duration::from_secs(5);
+
+/// A connection that has rested longer is not used again: servers close them after some minutes.
+const IDLE_MAX: Duration = Duration::from_secs(15);
+
+/// The SMTP transport.
+pub struct Smtp {
+    settings: SmtpSettings,
+    origin: Origin,
+    composer: Composer,
+    tls: Option<Arc<ClientConfig>>,
+    idle: RefCell<Vec<Connection>>,
+}
+
+impl Smtp {
+    /// A transport to the relay of `settings`. Connects to nothing yet.
+    ///
+    /// # Errors
+    /// If there are no certificates to trust, or not those that `settings` names.
+    pub fn new(settings: SmtpSettings, origin: Origin, composer: Composer) -> anyhow::Result<Self> {
+        let tls = match settings.security {
+            Security::None => None,
+            Security::StartTls | Security::Implicit => {
+                let config = daemon::tls::verifying(settings.ca_file.as_deref());
+                Some(config.map_err(|error| anyhow::anyhow!("MAILROOM_SMTP_CA_FILE: {error}"))?)
+            }
+        };
+        Ok(Self { settings, origin, composer, tls, idle: RefCell::default() })
+    }
+
+    /// One that rests, else a new one.
+    async fn connection(&self) -> Result<Connection, Outcome> {
+        while let Some(connection) = self.pop_idle() {
+            if connection.rested() < IDLE_MAX {
+                return Ok(connection);
+            }
+            connection.quit().await;
+        }
+        Connection::open(&self.settings, self.tls.as_ref()).await
+    }
+
+    fn pop_idle(&self) -> Option<Connection> {
+        self.idle.borrow_mut().pop()
+    }
+
+    /// Sends one mail. A connection that rested may have been closed by the server meanwhile: then,
+    /// and only if nothing of the message has left us, another one is tried.
+    ///
+    /// # Errors
+    /// What stops every mail: there is no connection to be had.
+    async fn send_one(
+        &self,
+        kept: &mut Option<Connection>,
+        message: &Message,
+    ) -> Result<Outcome, Outcome> {
+        loop {
+            let mut connection = match kept.take() {
+                Some(connection) => connection,
+                None => self.connection().await?,
+            };
+            let rested = !connection.is_new();
+            let sent = connection.transact(message, self.settings.timeout).await;
+            if sent.usable {
+                *kept = Some(connection);
+            } else if rested && sent.untouched {
+                continue;
+            }
+            return Ok(sent.outcome);
+        }
+    }
+}
+
+impl Transport for Smtp {
+    fn name(&self) -> &'static str {
+        "smtp"
+    }
+
+    fn mails_per_call_max(&self) -> usize {
+        MAILS_PER_CALL_MAX
+    }
+
+    fn call_timeout(&self) -> Duration {
+        // The last mail may have to connect, and then waits for two answers more.
+        START_WITHIN + 3 * self.settings.timeout
+    }
+
+    async fn send_rate(&self) -> SendRate {
+        SendRate::Unknown
+    }
+
+    async fn send(&self, call: &Call, go: &dyn Fn() -> bool) -> Vec<Outcome> {
+        let started = Instant::now();
+        let mut outcomes: Vec<Outcome> = Vec::with_capacity(call.mails.len());
+        let mut connection = None;
+        for mail in &call.mails {
+            let message = match self.composer.letter(call, mail) {
+                Ok(letter) => Message::new(&self.origin, mail, &letter),
+                Err(outcome) => {
+                    outcomes.push(outcome);
+                    continue;
+                }
+            };
+            let message = match message {
+                Ok(message) => message,
+                Err(reason) => {
+                    outcomes.push(Outcome::Rejected { reason });
+                    continue;
+                }
+            };
+            if started.elapsed() > START_WITHIN || !go() {
+                let reason = "not started: the call had no more time".to_owned();
+                outcomes.push(Outcome::Deferred { reason });
+                continue;
+            }
+            match self.send_one(&mut connection, &message).await {
+                Ok(outcome) => outcomes.push(outcome),
+                Err(outcome) => {
+                    outcomes.resize(call.mails.len(), outcome);
+                    break;
+                }
+            }
+        }
+        if let Some(connection) = connection {
+            self.idle.borrow_mut().push(connection.rest());
+        }
+        outcomes
+    }
+
+    async fn finish(&self) {
+        while let Some(connection) = self.pop_idle() {
+            connection.quit().await;
+        }
+    }
+}
