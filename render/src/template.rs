@@ -96,10 +96,14 @@ impl Template {
     }
 }
 
+/// Longest subject, in characters: whatever a variable holds, the header stays within its bounds.
+const SUBJECT_CHARS_MAX: usize = 200;
+
 /// A subject is a header: whatever a variable holds, it stays in its line.
 fn one_line(text: &str) -> String {
     let words = text.split(|c: char| c.is_whitespace() || c.is_control());
-    words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+    let line = words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+    line.chars().take(SUBJECT_CHARS_MAX).collect()
 }
 
 fn problem(part: &'static str, error: &RenderError) -> Problem {

@@ -61,7 +61,9 @@ impl Variables {
     pub fn extend(&mut self, data: Map<String, Value>) {
         let Value::Object(map) = &mut self.0 else { return };
         for (name, value) in data {
-            if !RESERVED.contains(&name.as_str()) && !map.contains_key(&name) {
+            // Under a name that ends so nothing but what was escaped here may come.
+            let free = !name.ends_with(HTML_SUFFIX) && !RESERVED.contains(&name.as_str());
+            if free && !map.contains_key(&name) && !is_empty_object(&value) {
                 insert_text(map, &name, &value);
             }
         }
@@ -96,13 +98,19 @@ fn plain(text: &str) -> String {
     text.replace(|c: char| c.is_control() || turns(c), " ")
 }
 
+/// Renderers do not agree whether `{}` counts as there.
+fn is_empty_object(value: &Value) -> bool {
+    value.as_object().is_some_and(Map::is_empty)
+}
+
 /// Every text in it, however deep, as `f` has it.
 fn mapped(value: &Value, f: &dyn Fn(&str) -> String) -> Value {
     match value {
         Value::String(text) => Value::String(f(text)),
         Value::Array(values) => values.iter().map(|value| mapped(value, f)).collect(),
         Value::Object(map) => {
-            map.iter().map(|(name, value)| (name.clone(), mapped(value, f))).collect()
+            let kept = map.iter().filter(|(_, value)| !is_empty_object(value));
+            kept.map(|(name, value)| (name.clone(), mapped(value, f))).collect()
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
     }
@@ -157,6 +165,9 @@ mod tests {
 
     #[test]
     fn an_escaped_sibling_cannot_be_forged() {
+        let mut alone = Variables::new("ann", "s", None);
+        alone.extend(data(json!({"x_html": "<b>"})));
+        assert_eq!(alone.as_value().get("x_html"), None);
         for data_ in [json!({"x_html": "<b>", "x": "<i>"}), json!({"x": "<i>", "x_html": "<b>"})] {
             let mut variables = Variables::new("ann", "s", None);
             variables.extend(data(data_));

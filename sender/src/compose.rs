@@ -30,6 +30,13 @@ impl Composer {
         Self { catalogue, locales, base_url }
     }
 
+    /// Whether a template wants to know what links start with, and nobody has said it.
+    pub fn misses_base_url(&self) -> bool {
+        let uses = |source: &&str| source.contains("base_url");
+        self.base_url.is_none()
+            && self.catalogue.iter().any(|(.., template)| template.sources().iter().any(uses))
+    }
+
     /// What comes in place of a locale there is no template for.
     pub fn locales(&self) -> &Locales {
         &self.locales
@@ -66,7 +73,11 @@ impl Composer {
         if let Some(expires_at) = mail.expires_at {
             variables = variables.with_expiry(expires_at, now());
         }
-        variables.extend(mail.data.clone());
+        if let Some(data) = &mail.data {
+            let data = serde_json::from_str(data)
+                .map_err(|error| Outcome::Rejected { reason: format!("tokens.data: {error}") })?;
+            variables.extend(data);
+        }
         Ok(Composed { locale, variables, template })
     }
 

@@ -239,8 +239,8 @@ impl Config {
                 "MAILROOM_SMTP_TIMEOUT",
                 said.smtp_timeout,
                 10_000,
-                100..=60_000,
-                "milliseconds",
+                100..=10_000,
+                "ms",
             )),
         };
         if transport == Kind::Smtp && said.smtp_host.is_none() {
@@ -296,14 +296,20 @@ impl Config {
     /// What makes letters, with the templates of the folder, or those that come with Mailroom.
     ///
     /// # Errors
-    /// What is wrong with a template, and where.
+    /// What is wrong with a template, and where; or that it needs `MAILROOM_BASE_URL`.
     pub fn composer(&self) -> anyhow::Result<Composer> {
         let catalogue = match &self.templates {
             Some(folder) => Catalogue::load(folder)
                 .map_err(|error| anyhow::anyhow!("MAILROOM_TEMPLATES: {error}"))?,
             None => Catalogue::built_in()?,
         };
-        Ok(Composer::new(catalogue, self.locales.clone(), self.base_url.clone()))
+        let composer = Composer::new(catalogue, self.locales.clone(), self.base_url.clone());
+        anyhow::ensure!(
+            !composer.misses_base_url(),
+            "MAILROOM_BASE_URL: is not set, and templates begin their links with it; set it to \
+             https://example.com, say"
+        );
+        Ok(composer)
     }
 
     /// The effective settings, a line each, secrets as `set`.
@@ -352,6 +358,7 @@ impl Config {
                     or(self.smtp.login.as_ref().map(|login| login.username.clone()), "not set"),
                 ),
                 ("SMTP_PASSWORD", or(self.smtp.login.as_ref().map(|_| "set".into()), "not set")),
+                ("SMTP_AUTH", auth_words(&self.smtp.mechanisms)),
                 ("SMTP_TIMEOUT", self.smtp.timeout.as_millis().to_string()),
             ],
             Kind::File => vec![("FILE_PATH", self.file_path.display().to_string())],
@@ -378,6 +385,12 @@ const AUTH: [(&str, Option<Mechanism>); 4] = [
     ("login", Some(Mechanism::Login)),
     ("xoauth2", Some(Mechanism::Xoauth2)),
 ];
+
+fn auth_words(mechanisms: &[Mechanism]) -> String {
+    let words: Vec<String> =
+        mechanisms.iter().map(|mechanism| mechanism.to_string().to_lowercase()).collect();
+    words.join(" or ")
+}
 
 fn login(
     problems: &mut Problems,

@@ -94,25 +94,27 @@ impl<'a, T: Transport> Courier<'a, T> {
         if unused > 0 {
             self.freed.notify_waiters();
         }
-        self.send_and_settle(ledger, &planned, beginning, permit).await
+        self.send_and_settle(ledger, &planned, beginning, permit, shutdown).await
     }
 
     async fn send_and_settle(
         &self,
         ledger: &Ledger,
         planned: &Planned,
-        beginning: Beginning,
+        mut beginning: Beginning,
         permit: Permit,
+        shutdown: &Shutdown,
     ) -> anyhow::Result<()> {
         if beginning.is_lost() {
             // Provably not sent; they go back when the next session takes over.
             self.not_used(permit);
             return Ok(());
         }
-        let call = call(planned, &beginning.begun);
+        let call = call(planned, &mut beginning.begun);
         ledger.started(&beginning.begun);
         crash_point!("call_due");
-        let fresh = || beginning.is_fresh(BEGIN_TO_CALL_MAX);
+        // Asked before each call to the provider, and there may be several.
+        let fresh = || beginning.is_fresh(BEGIN_TO_CALL_MAX) && !shutdown.is_requested();
         let outcomes = self.send(&call, &fresh, permit).await;
         crash_point!("answered");
         let misconfigured = misconfigured(&outcomes);
@@ -157,7 +159,8 @@ impl<'a, T: Transport> Courier<'a, T> {
             let mut wait = Duration::ZERO;
             let mut again = Vec::new();
             for (row, outcome) in rows.into_iter().zip(outcomes) {
-                let tried_enough = attempt >= self.config.max_attempts;
+                let tried = !matches!(outcome, Outcome::Untried { .. });
+                let tried_enough = tried && attempt >= self.config.max_attempts;
                 let next = retry::next(outcome, attempt, 0, 1, fastrand::f64());
                 match next {
                     Next::Again { after, .. } if !tried_enough => {
@@ -226,6 +229,7 @@ impl<'a, T: Transport> Courier<'a, T> {
                 | Outcome::Deferred { .. }
                 | Outcome::Ambiguous { .. }
                 | Outcome::Rejected { .. }
+                | Outcome::Untried { .. }
                 | Outcome::Misconfigured { hold: false, .. } => {}
             }
         }
@@ -260,13 +264,13 @@ async fn while_away(ledger: &Ledger, shutdown: &Shutdown) {
 }
 
 /// What was begun, with what the line does not say.
-fn call(planned: &Planned, begun: &[Begun]) -> Call {
-    let mails = begun.iter().filter_map(|begun| {
+fn call(planned: &Planned, begun: &mut [Begun]) -> Call {
+    let label = begun.first().map(|begun| begun.details.label.clone());
+    let mails = begun.iter_mut().filter_map(|begun| {
         let row = planned.rows.get(begun.place)?;
-        let Details { locale, data, expires_at, .. } = begun.details.clone();
+        let Details { locale, data, expires_at, .. } = std::mem::take(&mut begun.details);
         Some(Mail { delivery: Some(begun.token), locale, data, expires_at, ..mail(row) })
     });
-    let label = begun.first().map(|begun| begun.details.label.clone());
     Call { action: planned.action, label, mails: mails.collect() }
 }
 
@@ -280,7 +284,7 @@ fn mail(row: &Row) -> Mail {
         code: row.code.map(|code| code.as_str().to_owned()),
         locale: None,
         expires_at: None,
-        data: serde_json::Map::new(),
+        data: None,
     }
 }
 

@@ -4,7 +4,6 @@ use daemon::session::{Session, Sql};
 use daemon::sql;
 use daemon::trouble::Trouble;
 use mailroom::line::Row;
-use serde_json::{Map, Value};
 
 use crate::plan::Planned;
 use crate::retry::Next;
@@ -24,8 +23,8 @@ pub struct Details {
     pub label: String,
     /// The account's locale, as it was written down.
     pub locale: Option<String>,
-    /// What the token carries for its template.
-    pub data: Map<String, Value>,
+    /// What the token carries for its template: a JSON object, as text.
+    pub data: Option<String>,
     /// When the token expires, in seconds since 1970.
     pub expires_at: Option<i64>,
 }
@@ -103,11 +102,7 @@ pub async fn begin(
             details: Details {
                 label: row.get("label"),
                 locale: row.get("locale"),
-                // The table takes objects only.
-                data: row
-                    .get::<_, Option<&str>>("data")
-                    .and_then(|data| serde_json::from_str(data).ok())
-                    .unwrap_or_default(),
+                data: row.get("data"),
                 expires_at: row.get("expires_at"),
             },
         })

@@ -9,6 +9,7 @@ const FIRST_DELAY: Duration = Duration::from_secs(5);
 const DELAY_MAX: Duration = Duration::from_secs(60);
 const THROTTLED_DELAY: Duration = Duration::from_secs(3);
 const LATE_DELAY: Duration = Duration::from_secs(5 * 60);
+const UNTRIED_DELAY: Duration = Duration::from_secs(1);
 const CONFIGURATION_DELAY: Duration = Duration::from_secs(5);
 
 /// How far jitter moves a delay, up or down, as a part of it.
@@ -65,6 +66,10 @@ pub fn next(
         Outcome::Sent { provider_id } => Next::Sent { provider_id },
         Outcome::Deferred { reason } => {
             Next::Again { after: delay(attempt, jitter), counted: true, word: "deferred", reason }
+        }
+        Outcome::Untried { reason } => {
+            let after = jittered(UNTRIED_DELAY, jitter);
+            Next::Again { after, counted: false, word: "deferred", reason }
         }
         Outcome::Ambiguous { reason } if ambiguities.saturating_add(1) >= ambiguities_max => {
             Next::Failed { reason: format!("attempts used up: {reason}") }

@@ -183,7 +183,7 @@ mod tests {
             code: code.map(Into::into),
             locale: None,
             expires_at: None,
-            data: serde_json::Map::new(),
+            data: None,
         }
     }
 

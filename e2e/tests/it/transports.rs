@@ -1,9 +1,10 @@
 //! What holds of the whole pipe, whatever the transport.
 
 use std::fs;
+use std::time::Duration;
 
 use serde_json::Value;
-use testkit::{Pipeline, Process, SmtpServer};
+use testkit::{Act, Pipeline, Process, Signal, SmtpServer, Stage};
 
 use crate::SOON;
 use crate::support::{recovery, rows_by_pgcrypto, sign_up};
@@ -117,5 +118,49 @@ async fn a_template_that_is_missing_ends_the_sender_and_keeps_the_work() {
         assert_eq!(ends.sent(), [0; 3], "{transport}");
         let sql = "SELECT count(*) FROM deliveries WHERE state = 'pending'";
         ends.world.db.wait_until(&format!("SELECT ({sql}) = 1"), SOON).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_stop_or_a_kill_in_the_middle_of_a_call_repeats_no_more_than_it_must() {
+    for kill in [false, true] {
+        let ends = Ends::new().await;
+        let (world, relay) = (&ends.world, &ends.relay);
+        // The third mail is accepted, and the answer takes its time.
+        relay.script(|at, reached| match (at, reached) {
+            (Stage::Dot, 3) => Act::Delay(Duration::from_secs(2)),
+            _ => Act::Go,
+        });
+        let sender = || ends.with(world.sender(), "smtp").env("MAILROOM_SENDER_CONCURRENCY", "1");
+        let first = Pipeline::spawn(world.collector(), sender()).unwrap();
+        world.db.execute(&sign_up("stopped", 8)).await.unwrap();
+        relay.wait_messages(3, SOON).unwrap();
+        if kill {
+            first.sender.kill().unwrap();
+        } else {
+            first.sender.signal(Signal::TERM).unwrap();
+            assert_eq!(first.sender.wait(SOON).unwrap(), 0, "{}", first.sender.stderr());
+            let recorded = "SELECT count(*) FROM delivery_log WHERE outcome = 'sent'";
+            assert_eq!(world.db.query_i64(recorded).await.unwrap(), 3);
+            let counted = "SELECT count(*) FROM deliveries WHERE attempts > 0";
+            assert_eq!(world.db.query_i64(counted).await.unwrap(), 0, "what was not tried");
+        }
+        first.collector.wait(SOON).unwrap();
+        let again = Pipeline::spawn(world.collector(), sender()).unwrap();
+        let settled = "SELECT count(*) = 0 FROM deliveries";
+        world.db.wait_until(settled, 2 * SOON).await.unwrap();
+        stop(&again);
+        let mut to: Vec<String> = relay.messages().into_iter().flat_map(|m| m.to).collect();
+        let all = to.len();
+        to.sort();
+        to.dedup();
+        assert_eq!(to.len(), 8);
+        assert_eq!(all - to.len(), if kill { 3 } else { 0 }, "duplicates");
+        let ambiguous = "SELECT count(*) FROM delivery_log WHERE outcome = 'ambiguous'";
+        let ambiguous = world.db.query_i64(ambiguous).await.unwrap();
+        assert_eq!(ambiguous, if kill { 8 } else { 0 }, "countable");
+        let expected = ["reader_gone", "deliveries_released", "mails_again"];
+        world.quiet(&[&first.collector, &first.sender], &expected).await;
+        world.quiet(&[&again.collector, &again.sender], &expected).await;
     }
 }

@@ -149,7 +149,7 @@ impl Transport for DryLetters {
             if go() {
                 self.show(call, mail)
             } else {
-                Outcome::Deferred { reason: "held back".to_owned() }
+                Outcome::Untried { reason: "held back".to_owned() }
             }
         });
         each.collect()

@@ -94,7 +94,7 @@ impl Transport for Files {
             if go() {
                 self.send_one(call, mail)
             } else {
-                Outcome::Deferred { reason: "held back".to_owned() }
+                Outcome::Untried { reason: "held back".to_owned() }
             }
         });
         each.collect()

@@ -15,7 +15,6 @@ pub mod words;
 use std::time::Duration;
 
 use mailroom::ActionNumber;
-use serde_json::{Map, Value};
 
 /// One mail to be sent. Everything in it but the delivery's id is secret or personal, so it has no
 /// `Debug`.
@@ -34,8 +33,8 @@ pub struct Mail {
     pub locale: Option<String>,
     /// When the token expires, in seconds since 1970; known if a database is in use.
     pub expires_at: Option<i64>,
-    /// What the token carries for its template.
-    pub data: Map<String, Value>,
+    /// What the token carries for its template: a JSON object, as text.
+    pub data: Option<String>,
 }
 
 /// The mails of one action, at least one and at most [`Transport::mails_per_call_max`].
@@ -58,6 +57,11 @@ pub enum Outcome {
     },
     /// Provably not sent: try again.
     Deferred {
+        /// Why not.
+        reason: String,
+    },
+    /// Its turn did not come: try again soon, nothing has been tried.
+    Untried {
         /// Why not.
         reason: String,
     },
@@ -113,7 +117,7 @@ pub trait Transport {
 
     /// Sends, and answers with one outcome a mail, in the order of the mails. `go` is asked right
     /// before every call to the provider; when it says no, the mails of that call are
-    /// [`Outcome::Deferred`].
+    /// [`Outcome::Untried`].
     async fn send(&self, call: &Call, go: &dyn Fn() -> bool) -> Vec<Outcome>;
 
     /// Says goodbye, at the end: there will be no more calls.

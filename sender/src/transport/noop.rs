@@ -37,7 +37,7 @@ impl Transport for Noop {
     async fn send(&self, call: &Call, go: &dyn Fn() -> bool) -> Vec<Outcome> {
         if !go() {
             let reason = "held back".to_owned();
-            return vec![Outcome::Deferred { reason }; call.mails.len()];
+            return vec![Outcome::Untried { reason }; call.mails.len()];
         }
         let outcome = |mail: &super::Mail| {
             let domain = mail.email.rsplit_once('@').map_or("", |(_, domain)| domain);

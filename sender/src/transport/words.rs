@@ -6,10 +6,16 @@ const WORDS_CHARS_MAX: usize = 500;
 /// Longest message id, in characters.
 const ID_CHARS_MAX: usize = 200;
 
+/// A run of a token's characters that is so long may be one: 43 of them hold the secret.
+const TOKEN_CHARS_MIN: usize = 40;
+
+/// What stands in the place of a token.
+const TOKEN: &str = "<token>";
+
 /// What stands in the place of an address.
 const ADDRESS: &str = "<address>";
 
-/// The words without addresses and control characters, at most 500 characters, all ASCII: a database
+/// The words without addresses, tokens and control characters, at most 500 characters, all ASCII: a database
 /// in another encoding can store them, whatever the provider said.
 pub fn words(text: &str) -> String {
     let mut out = String::with_capacity(text.len().min(2 * WORDS_CHARS_MAX));
@@ -33,7 +39,24 @@ pub fn words(text: &str) -> String {
         out.extend(last.filter(|&c| c == '.'));
     }
     // Only now: what is in place of a character may look like the end of an address.
-    out.chars().map(plain).take(WORDS_CHARS_MAX).collect()
+    let plain: String = out.chars().map(plain).collect();
+    without_tokens(&plain).chars().take(WORDS_CHARS_MAX).collect()
+}
+
+/// Without what may be a token, or most of one: a spam filter quotes the link.
+fn without_tokens(text: &str) -> String {
+    let in_token = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let mut out = String::with_capacity(text.len());
+    for piece in text.split_inclusive(|c| !in_token(c)) {
+        let run = piece.trim_end_matches(|c| !in_token(c));
+        if run.len() >= TOKEN_CHARS_MIN {
+            out.push_str(TOKEN);
+            out.push_str(piece.get(run.len()..).unwrap_or_default());
+        } else {
+            out.push_str(piece);
+        }
+    }
+    out
 }
 
 /// A provider's message id as it came, but for control characters; at most 200 characters.

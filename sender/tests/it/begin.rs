@@ -40,9 +40,9 @@ async fn what_a_template_may_want_to_know_comes_with_the_row() {
     let begun = begin(&session(&db).await, &[1, 2]).await;
     let details = &begun[0].details;
     assert_eq!((details.label.as_str(), details.locale.as_deref()), ("activation", Some("pt-BR")));
-    assert_eq!(details.data["team"]["name"], "Ops");
+    assert_eq!(details.data.as_deref(), Some(r#"{"team": {"name": "Ops"}}"#));
     assert_eq!(details.expires_at, Some(4_102_444_800));
-    assert!(begun[1].details.locale.is_none() && begun[1].details.data.is_empty());
+    assert!(begun[1].details.locale.is_none() && begun[1].details.data.is_none());
     assert_eq!(format!("{details:?}"), "Details(..)");
 }
 

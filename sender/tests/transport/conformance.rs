@@ -91,7 +91,7 @@ async fn every_mail_of_the_largest_call_is_sent<T: Transport>(subject: &Subject<
 
 async fn nothing_goes_out_when_told_not_to<T: Transport>(subject: &Subject<T>) {
     let outcomes = subject.send(&call(3), &|| false).await;
-    assert_eq!(classes(&outcomes), ["deferred"; 3]);
+    assert_eq!(classes(&outcomes), ["untried"; 3]);
     // Nor does it come back later.
     let outcomes = subject.send(&call(2), &|| true).await;
     assert_eq!(classes(&outcomes), ["sent"; 2]);
@@ -99,11 +99,12 @@ async fn nothing_goes_out_when_told_not_to<T: Transport>(subject: &Subject<T>) {
 
 async fn what_begins_after_a_no_does_not<T: Transport>(subject: &Subject<T>) {
     let asked = Cell::new(0);
-    let once = || asked.replace(asked.get() + 1) == 0;
+    // A transport may ask more than once for a mail, but not more than twice.
+    let once = || asked.replace(asked.get() + 1) < 2;
     let outcomes = subject.send(&call(3), &once).await;
     let classes = classes(&outcomes);
     assert_eq!(classes[0], "sent");
-    assert!(classes.is_sorted_by(|a, b| a == b || *b == "deferred"), "{classes:?}");
+    assert!(classes.is_sorted_by(|a, b| a == b || *b == "untried"), "{classes:?}");
     assert!(asked.get() > 0);
 }
 

@@ -87,7 +87,7 @@ pub(crate) fn mail(delivery: i64, address: &str) -> Mail {
         code: Some("06435".into()),
         locale: None,
         expires_at: None,
-        data: serde_json::Map::new(),
+        data: None,
     }
 }
 
@@ -96,6 +96,7 @@ pub(crate) fn class(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Sent { .. } => "sent",
         Outcome::Deferred { .. } => "deferred",
+        Outcome::Untried { .. } => "untried",
         Outcome::Ambiguous { .. } => "ambiguous",
         Outcome::Throttled { late: false, .. } => "throttled",
         Outcome::Throttled { late: true, .. } => "late",
@@ -113,6 +114,7 @@ pub(crate) fn reason(outcome: &Outcome) -> &str {
     match outcome {
         Outcome::Sent { provider_id } => provider_id,
         Outcome::Deferred { reason }
+        | Outcome::Untried { reason }
         | Outcome::Ambiguous { reason }
         | Outcome::Throttled { reason, .. }
         | Outcome::Rejected { reason }

@@ -117,7 +117,7 @@ async fn nothing_goes_out_when_it_may_not() {
     let server = Server::start(Reply::accept);
     let rig = Rig::new(&server.url);
     let outcomes = rig.ses.send(&activations(&["a@example.org"; 3]), &|| false).await;
-    assert_eq!(classes(&outcomes), ["deferred"; 3]);
+    assert_eq!(classes(&outcomes), ["untried"; 3]);
     assert!(server.requests().is_empty());
 }
 

@@ -102,6 +102,7 @@ mod tests {
         match outcome {
             Outcome::Sent { .. } => "accepted",
             Outcome::Deferred { .. } => "retry",
+            Outcome::Untried { .. } => "untried",
             Outcome::Ambiguous { .. } => "ambiguous",
             Outcome::Throttled { late: false, .. } => "throttled",
             Outcome::Throttled { late: true, .. } => "throttled, late",

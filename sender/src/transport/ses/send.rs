@@ -64,7 +64,7 @@ impl Ses {
         let mut repeated = false;
         loop {
             if !go() {
-                return Part::All(Outcome::Deferred { reason: "held back".to_owned() });
+                return Part::All(Outcome::Untried { reason: "held back".to_owned() });
             }
             let error = match self.send_once(template, entries).await {
                 Ok(each) => return Part::Each(each),
@@ -146,7 +146,8 @@ fn stops(outcome: &Outcome) -> bool {
         Outcome::Sent { .. }
         | Outcome::Deferred { .. }
         | Outcome::Ambiguous { .. }
-        | Outcome::Rejected { .. } => false,
+        | Outcome::Rejected { .. }
+        | Outcome::Untried { .. } => false,
     }
 }
 

@@ -4,6 +4,7 @@
 //! by byte, so that nothing said in the clear can be read as said under TLS.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::meaning::{self, Stage};
+use super::replies::Replies;
 use super::settings::{Security, SmtpSettings};
 use super::wire::Wire;
 use crate::transport::Outcome;
@@ -34,23 +36,22 @@ pub(super) struct Connection {
     pub(super) smtp: AsyncSmtpConnection,
     /// Whether commands may be sent before earlier ones are answered.
     pub(super) pipelining: bool,
+    pub(super) replies: Replies,
+    /// Whether a mail has gone over it: then the server may hang up any moment, and owes us nothing.
+    pub(super) used: bool,
     resting_since: Option<Instant>,
 }
 
 impl Connection {
-    /// Opens one, within the time-out of the settings.
+    /// Opens one, within `patience`.
     pub(super) async fn open(
         settings: &SmtpSettings,
         tls: Option<&Arc<ClientConfig>>,
+        patience: Duration,
     ) -> Result<Self, Outcome> {
         let mut stage = Stage::Connect;
-        let opened = timeout(settings.timeout, open(settings, tls, &mut stage)).await;
+        let opened = timeout(patience, open(settings, tls, patience, &mut stage)).await;
         opened.unwrap_or_else(|_| Err(meaning::silence(stage, "no answer in time")))
-    }
-
-    /// Whether nothing has been sent over it yet.
-    pub(super) fn is_new(&self) -> bool {
-        self.resting_since.is_none()
     }
 
     /// Ready for the next call.
@@ -73,34 +74,33 @@ impl Connection {
 async fn open(
     settings: &SmtpSettings,
     tls: Option<&Arc<ClientConfig>>,
+    patience: Duration,
     stage: &mut Stage,
 ) -> Result<Connection, Outcome> {
     let fault = |error: io::Error| meaning::silence(Stage::Connect, &error.to_string());
-    let stream =
-        TcpStream::connect((settings.host.as_str(), settings.port)).await.map_err(fault)?;
+    let stream = connect(settings, patience).await.map_err(fault)?;
     // A mail is one write and then a wait: nothing is won by holding its end back.
     stream.set_nodelay(true).map_err(fault)?;
     let hello = hello(&stream);
-    let mut wire = match (tls, settings.security) {
+    let wire = match (tls, settings.security) {
         (Some(tls), Security::Implicit) => {
             let stream = encrypt(stream, settings, tls).await?;
-            Wire::tls(stream, Vec::new())
+            Wire::tls(stream, b"").map_err(fault)?
         }
         (Some(tls), _) => {
             let (stream, greeting) = start_tls(stream, settings, tls, &hello, stage).await?;
-            Wire::tls(stream, greeting)
+            Wire::tls(stream, &greeting).map_err(fault)?
         }
         (None, _) => Wire::plain(stream),
     };
     *stage = Stage::Greeting;
-    let overheard = wire.overhear();
+    let replies = wire.replies();
     let connected = AsyncSmtpConnection::connect_with_transport(Box::new(wire), &hello).await;
     let mut smtp = connected.map_err(|error| {
-        let stage = if overheard.welcome() { Stage::Hello } else { Stage::Greeting };
+        let stage = if replies.welcome() { Stage::Hello } else { Stage::Greeting };
         answer(stage, &error)
     })?;
-    let pipelining = overheard.offers("PIPELINING");
-    drop(overheard);
+    let pipelining = replies.offers("PIPELINING");
     if let Some(login) = &settings.login {
         *stage = Stage::Auth;
         let mechanism = settings
@@ -118,7 +118,24 @@ async fn open(
             return Err(out_of_place(Stage::Auth, &said));
         }
     }
-    Ok(Connection { smtp, pipelining, resting_since: None })
+    replies.count_from_here();
+    Ok(Connection { smtp, pipelining, replies, used: false, resting_since: None })
+}
+
+/// The first of the host's addresses that answers; each has its share of the time.
+async fn connect(settings: &SmtpSettings, patience: Duration) -> io::Result<TcpStream> {
+    let addresses: Vec<SocketAddr> =
+        tokio::net::lookup_host((settings.host.as_str(), settings.port)).await?.collect();
+    let share = patience / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
+    let mut failed = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in addresses {
+        match timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => failed = error,
+            Err(_) => failed = io::Error::new(io::ErrorKind::TimedOut, "no answer in time"),
+        }
+    }
+    Err(failed)
 }
 
 /// Who we say we are: our address on this connection, which is never a lie.

@@ -8,6 +8,7 @@
 
 mod connect;
 mod meaning;
+mod replies;
 mod settings;
 mod transaction;
 mod wire;
@@ -16,19 +17,26 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use rustls::ClientConfig;
 
 use self::connect::Connection;
 pub use self::settings::{Login, Mechanism, Security, SmtpSettings};
+use self::transaction::Limits;
 use super::message::{Message, Origin};
 use super::{Call, Outcome, SendRate, Transport};
 use crate::compose::Composer;
 
-/// Mails of one call: they go one after another, and what a stop finds not started goes back.
-const MAILS_PER_CALL_MAX: usize = 50;
+/// Mails of one call. They go one after another, and are recorded together: so many may be sent twice
+/// if we are killed. What a stop finds not started goes back.
+const MAILS_PER_CALL_MAX: usize = 10;
 
 /// A mail is started only so soon after its call.
 const START_WITHIN: Duration = Duration::from_secs(5);
+
+/// Its body leaves only so soon after the call: what may be accepted later, another sender may have
+/// been given meanwhile.
+const BODY_WITHIN: Duration = Duration::from_secs(10);
 
 /// A connection that has rested longer is not used again: servers close them after some minutes.
 const IDLE_MAX: Duration = Duration::from_secs(15);
@@ -58,23 +66,24 @@ impl Smtp {
         Ok(Self { settings, origin, composer, tls, idle: RefCell::default() })
     }
 
-    /// One that rests, else a new one.
-    async fn connection(&self) -> Result<Connection, Outcome> {
+    /// One that rests, else a new one. One that has rested for long is left to the server, which closes
+    /// it, or has.
+    async fn connection(&self, limits: Limits) -> Result<Connection, Outcome> {
         while let Some(connection) = self.pop_idle() {
             if connection.rested() < IDLE_MAX {
                 return Ok(connection);
             }
-            connection.quit().await;
         }
-        Connection::open(&self.settings, self.tls.as_ref()).await
+        let patience = limits.before_the_body();
+        Connection::open(&self.settings, self.tls.as_ref(), patience).await
     }
 
     fn pop_idle(&self) -> Option<Connection> {
         self.idle.borrow_mut().pop()
     }
 
-    /// Sends one mail. A connection that rested may have been closed by the server meanwhile: then,
-    /// and only if nothing of the message has left us, another one is tried.
+    /// Sends one mail. A server may hang up on a connection that has been used: then, and only if it
+    /// has not heard of this mail, another one is tried.
     ///
     /// # Errors
     /// What stops every mail: there is no connection to be had.
@@ -82,17 +91,18 @@ impl Smtp {
         &self,
         kept: &mut Option<Connection>,
         message: &Message,
+        limits: Limits,
+        go: &dyn Fn() -> bool,
     ) -> Result<Outcome, Outcome> {
         loop {
             let mut connection = match kept.take() {
                 Some(connection) => connection,
-                None => self.connection().await?,
+                None => self.connection(limits).await?,
             };
-            let rested = !connection.is_new();
-            let sent = connection.transact(message, self.settings.timeout).await;
+            let sent = connection.transact(message, limits, go).await;
             if sent.usable {
                 *kept = Some(connection);
-            } else if rested && sent.untouched {
+            } else if sent.untouched {
                 continue;
             }
             return Ok(sent.outcome);
@@ -110,8 +120,7 @@ impl Transport for Smtp {
     }
 
     fn call_timeout(&self) -> Duration {
-        // The last mail may have to connect, and then waits for two answers more.
-        START_WITHIN + 3 * self.settings.timeout
+        BODY_WITHIN + self.settings.timeout
     }
 
     async fn send_rate(&self) -> SendRate {
@@ -120,6 +129,7 @@ impl Transport for Smtp {
 
     async fn send(&self, call: &Call, go: &dyn Fn() -> bool) -> Vec<Outcome> {
         let started = Instant::now();
+        let limits = Limits { answer: self.settings.timeout, body_by: started + BODY_WITHIN };
         let mut outcomes: Vec<Outcome> = Vec::with_capacity(call.mails.len());
         let mut connection = None;
         for mail in &call.mails {
@@ -138,12 +148,11 @@ impl Transport for Smtp {
                 }
             };
             if started.elapsed() > START_WITHIN || !go() {
-                let reason = "not started: the call had no more time".to_owned();
-                outcomes.push(Outcome::Deferred { reason });
+                outcomes.push(meaning::untried());
                 continue;
             }
-            match self.send_one(&mut connection, &message).await {
-                Ok(outcome) => outcomes.push(outcome),
+            match self.send_one(&mut connection, &message, limits, go).await {
+                Ok(outcome) => outcomes.push(meaning::masked(outcome, mail)),
                 Err(outcome) => {
                     outcomes.resize(call.mails.len(), outcome);
                     break;
@@ -157,8 +166,6 @@ impl Transport for Smtp {
     }
 
     async fn finish(&self) {
-        while let Some(connection) = self.pop_idle() {
-            connection.quit().await;
-        }
+        join_all(self.idle.take().into_iter().map(Connection::quit)).await;
     }
 }

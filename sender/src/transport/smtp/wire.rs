@@ -2,54 +2,32 @@
 //!
 //! lettre's connection begins with the server's greeting. After STARTTLS there is none, so the wire
 //! plays the one that came before the upgrade once more. And lettre forgets of the answer to EHLO what
-//! it does not know; to ask again is an error to OpenSMTPD. So the wire can be overheard.
+//! it does not know; to ask again is an error to OpenSMTPD. So what is read passes by [`Replies`].
 
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use lettre::transport::smtp::client::AsyncTokioStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-/// More than this, in bytes, of what a server says is not kept.
-const OVERHEARD_BYTES_MAX: usize = 8 * 1024;
+use super::replies::Replies;
+
+/// Read at once, in bytes.
+const CHUNK_BYTES: usize = 2 * 1024;
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Wire {
     stream: Stream,
-    /// Bytes of a greeting that are still to be read.
-    greeting: Vec<u8>,
-    overheard: Weak<Mutex<Vec<u8>>>,
-}
-
-/// What the server has said, as far as it was read; kept up as long as this lives.
-#[derive(Debug, Default)]
-pub(super) struct Overheard(Arc<Mutex<Vec<u8>>>);
-
-impl Overheard {
-    /// Whether the server has said that we are welcome.
-    pub(super) fn welcome(&self) -> bool {
-        lock(&self.0).starts_with(b"220")
-    }
-
-    /// Whether the server offers this, in its answer to EHLO.
-    pub(super) fn offers(&self, wanted: &str) -> bool {
-        let said = lock(&self.0);
-        String::from_utf8_lossy(&said)
-            .lines()
-            .filter_map(|line| line.strip_prefix("250"))
-            .filter_map(|line| line.get(1..)?.split_whitespace().next())
-            .any(|keyword| keyword.eq_ignore_ascii_case(wanted))
-    }
-}
-
-fn lock(said: &Mutex<Vec<u8>>) -> MutexGuard<'_, Vec<u8>> {
-    said.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Whole lines that are still to be read.
+    heard: Vec<u8>,
+    replies: Replies,
+    /// The server has hung up.
+    ended: bool,
 }
 
 #[derive(Debug)]
@@ -61,31 +39,55 @@ enum Stream {
 impl Wire {
     /// In the clear; the server speaks first.
     pub(super) fn plain(stream: TcpStream) -> Self {
-        Self { stream: Stream::Plain(stream), greeting: Vec::new(), overheard: Weak::new() }
+        Self::new(Stream::Plain(stream))
     }
 
     /// Encrypted; `greeting` is read before anything that comes from the server.
-    pub(super) fn tls(stream: TlsStream<TcpStream>, greeting: Vec<u8>) -> Self {
-        Self { stream: Stream::Tls(Box::new(stream)), greeting, overheard: Weak::new() }
+    ///
+    /// # Errors
+    /// A greeting that is no answer.
+    pub(super) fn tls(stream: TlsStream<TcpStream>, greeting: &[u8]) -> io::Result<Self> {
+        let mut wire = Self::new(Stream::Tls(Box::new(stream)));
+        wire.replies.hear(greeting, &mut wire.heard)?;
+        Ok(wire)
     }
 
-    /// Overhears what is read from now on.
-    pub(super) fn overhear(&mut self) -> Overheard {
-        let overheard = Overheard::default();
-        self.overheard = Arc::downgrade(&overheard.0);
-        overheard
+    fn new(stream: Stream) -> Self {
+        Self { stream, heard: Vec::new(), replies: Replies::default(), ended: false }
     }
 
-    fn poll_stream(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if !self.greeting.is_empty() {
-            let part = self.greeting.len().min(buf.remaining());
-            buf.put_slice(&self.greeting.drain(..part).collect::<Vec<u8>>());
-            return Poll::Ready(Ok(()));
+    /// What passes by.
+    pub(super) fn replies(&self) -> Replies {
+        self.replies.clone()
+    }
+
+    /// Hears what there is; ready when that was something, or the end.
+    fn poll_hear(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut chunk = [0; CHUNK_BYTES];
+        let mut chunk = ReadBuf::new(&mut chunk);
+        ready!(match &mut self.stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_read(cx, &mut chunk),
+            Stream::Tls(stream) => Pin::new(stream).poll_read(cx, &mut chunk),
+        })?;
+        self.ended = chunk.filled().is_empty();
+        Poll::Ready(self.replies.hear(chunk.filled(), &mut self.heard))
+    }
+
+    /// Before a question: nothing may have been answered yet, and somebody must be there.
+    fn before_a_question(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        while !self.ended {
+            match self.poll_hear(cx) {
+                Poll::Ready(heard) => heard?,
+                Poll::Pending => break,
+            }
         }
-        match &mut self.stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Stream::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        if !self.replies.in_step() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "an answer to nothing we said"));
         }
+        if self.ended {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server hung up"));
+        }
+        Ok(())
     }
 }
 
@@ -95,16 +97,12 @@ impl AsyncRead for Wire {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let polled = self.poll_stream(cx, buf);
-        if let Some(overheard) = self.overheard.upgrade()
-            && let Some(new) = buf.filled().get(before..)
-        {
-            let mut overheard = lock(&overheard);
-            let room = OVERHEARD_BYTES_MAX.saturating_sub(overheard.len()).min(new.len());
-            overheard.extend(new.iter().take(room));
+        while self.heard.is_empty() && !self.ended {
+            ready!(self.poll_hear(cx))?;
         }
-        polled
+        let part = self.heard.len().min(buf.remaining());
+        buf.put_slice(&self.heard.drain(..part).collect::<Vec<u8>>());
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -114,6 +112,10 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if self.replies.is_to_be_said() {
+            self.before_a_question(cx)?;
+            self.replies.said();
+        }
         match &mut self.stream {
             Stream::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
             Stream::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
