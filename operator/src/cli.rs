@@ -66,6 +66,9 @@ enum Templates {
         /// Show what would change, change nothing
         #[arg(long)]
         dry_run: bool,
+        /// Replace also what senders without MAILROOM_TEMPLATES could no longer fill in
+        #[arg(long)]
+        force: bool,
         /// A JSON object a line: template, action, locale, result, diff
         #[arg(long)]
         json: bool,
@@ -124,8 +127,8 @@ pub fn run(cli: Cli, settings: &Settings, out: &mut Output<'_>) -> anyhow::Resul
         Templates::Preview { folder, out: to, action } => {
             preview::run(&dir(folder), settings, &to, action.as_deref(), out)
         }
-        Templates::Push { folder, dry_run, json, pace } => {
-            let how = push::How { dry_run, json, pace: pace.interval() };
+        Templates::Push { folder, dry_run, force, json, pace } => {
+            let how = push::How { dry_run, force, json, pace: pace.interval() };
             push::run(&dir(folder), settings, &how, out)
         }
         Templates::Pull { folder, force, actions, pace } => {

@@ -1,7 +1,8 @@
-//! What a mail's HTML must be: well-formed whichever way its conditions go, its links absolute, and
-//! with nothing that is loaded from elsewhere. Pure.
+//! What a mail's HTML must be: well-formed whichever way its conditions go, its links absolute, with
+//! nothing that runs or is loaded from elsewhere, and variables only where escaping holds. Pure.
 
 mod branches;
+mod content;
 mod sink;
 
 use html5ever::tendril::{StrTendril, TendrilSink as _};
@@ -10,7 +11,8 @@ use html5ever::tree_builder::TreeBuilderOpts;
 use html5ever::{ParseOpts, parse_document};
 
 use self::branches::documents;
-use self::sink::{Seen, Sink};
+use self::content::{Content, content};
+use self::sink::{Errors, Sink};
 use super::language::Found;
 
 /// What a link may begin with.
@@ -20,27 +22,70 @@ const LINKS: [&str; 4] = ["https://", "http://", "mailto:", BASE_URL];
 const BASE_URL: &str = "{{base_url}}";
 
 /// Attributes whose value is loaded without being asked for.
-const LOADED: [&str; 4] = ["src", "srcset", "background", "poster"];
+const LOADED: [&str; 9] = [
+    "src",
+    "srcset",
+    "imagesrcset",
+    "background",
+    "poster",
+    "lowsrc",
+    "dynsrc",
+    "manifest",
+    "codebase",
+];
+
+/// Those whose value is a list.
+const LISTS: [&str; 2] = ["srcset", "imagesrcset"];
+
+/// Attributes whose value is a link.
+const LINKED: [&str; 4] = ["href", "xlink:href", "cite", "longdesc"];
+
+/// Elements that run, load or hide something, ask for something, or turn links elsewhere.
+const FORBIDDEN: [&str; 17] = [
+    "script",
+    "iframe",
+    "object",
+    "embed",
+    "base",
+    "form",
+    "input",
+    "svg",
+    "math",
+    "applet",
+    "frame",
+    "frameset",
+    "noframes",
+    "noembed",
+    "xmp",
+    "plaintext",
+    "template",
+];
+
+/// Likewise, attributes; and all that begin with `on`.
+const FORBIDDEN_ATTRIBUTES: [&str; 4] = ["formaction", "action", "srcdoc", "ping"];
+
+/// CSS that loads something.
+const LOADING_CSS: [&str; 3] = ["@import", "url(", "image-set("];
 
 /// Everything that is wrong with a `body.html`. One that is not Handlebars has no HTML to look at.
 pub fn check(source: &str) -> Vec<Found> {
-    let mut found = styles(source);
+    let mut found = Vec::new();
     for document in documents(source) {
-        let seen = parse(&document);
-        let errors = seen.errors.into_iter();
+        let errors = parse(&document).into_iter();
         found.extend(errors.map(|(line, error)| (line, format!("HTML: {}", readable(&error)))));
-        for (line, element, name, value) in seen.attributes {
-            let value = value.trim();
-            let is_loaded =
-                LOADED.contains(&name.as_str()) || (element == "link" && name == "href");
-            if is_loaded && !value.starts_with(BASE_URL) {
-                let remedy = format!("only what begins with {BASE_URL} may be");
-                found.push((line, format!("{name} {value:?} is loaded from elsewhere: {remedy}")));
+        let Content { elements, attributes, css, misplaced } = content(&document);
+        for (line, element) in elements {
+            if FORBIDDEN.contains(&element.as_str()) {
+                found.push((line, not_for_mail(&format!("<{element}>"))));
             }
-            if !is_loaded && name == "href" && !LINKS.iter().any(|link| value.starts_with(link)) {
-                let remedy = format!("begin it with {}", LINKS.join(", "));
-                found.push((line, format!("href {value:?} is not absolute: {remedy}")));
-            }
+        }
+        for (line, element, name, value) in attributes {
+            found.extend(attribute(&element, &name, value.trim()).map(|said| (line, said)));
+        }
+        found.extend(css.iter().flat_map(|(line, css)| styles(*line, css)));
+        for (line, place) in misplaced {
+            let only = "in body.html it may only be in text, or in a quoted value";
+            found.push((line, format!("a variable {place}: {only}")));
         }
     }
     found.sort();
@@ -48,16 +93,52 @@ pub fn check(source: &str) -> Vec<Found> {
     found
 }
 
-/// CSS that loads something, in a `<style>` or in an attribute.
-fn styles(source: &str) -> Vec<Found> {
-    let mut found = Vec::new();
-    for (line, text) in (1..).zip(source.lines()) {
-        let text = text.to_ascii_lowercase();
-        for css in ["@import", "url("] {
-            if text.contains(css) {
-                found.push((line, format!("{css} in CSS loads something from elsewhere")));
-            }
-        }
+fn not_for_mail(what: &str) -> String {
+    format!("{what} is not for mail: leave it out")
+}
+
+/// What is wrong with an attribute.
+fn attribute(element: &str, name: &str, value: &str) -> Option<String> {
+    if name.starts_with("on") || FORBIDDEN_ATTRIBUTES.contains(&name) {
+        return Some(not_for_mail(name));
+    }
+    if element == "meta" && name == "http-equiv" && value.eq_ignore_ascii_case("refresh") {
+        return Some(not_for_mail(&format!("{name} {value:?}")));
+    }
+    if LOADED.contains(&name) || (element == "link" && name == "href") {
+        let is_from_us = match LISTS.contains(&name) {
+            true => value.split(',').all(|url| is_ours(url.trim())),
+            false => is_ours(value),
+        };
+        let remedy = format!("only what begins with {BASE_URL}/ may be");
+        return (!is_from_us)
+            .then(|| format!("{name} {value:?} is loaded from elsewhere: {remedy}"));
+    }
+    let is_absolute = LINKS
+        .iter()
+        .any(|link| if *link == BASE_URL { is_ours(value) } else { value.starts_with(link) });
+    (LINKED.contains(&name) && !is_absolute).then(|| {
+        let remedy = format!("begin it with {}/", LINKS.join(", "));
+        format!("{name} {value:?} is not absolute: {remedy}")
+    })
+}
+
+/// Whether it begins with [`BASE_URL`], all of it: what follows could make it another host's.
+fn is_ours(url: &str) -> bool {
+    let rest = url.strip_prefix(BASE_URL);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?', '#']))
+}
+
+/// What is wrong with a piece of CSS.
+fn styles(line: usize, css: &str) -> Vec<Found> {
+    let css = css.to_ascii_lowercase();
+    let loading = LOADING_CSS.into_iter().filter(|what| css.contains(what));
+    let mut found: Vec<Found> = loading
+        .map(|what| (line, format!("{what} in CSS loads something from elsewhere")))
+        .collect();
+    if css.contains('\\') {
+        let remedy = "write the character itself";
+        found.push((line, format!("a backslash in CSS may hide something: {remedy}")));
     }
     found
 }
@@ -80,7 +161,7 @@ fn readable(error: &str) -> String {
     }
 }
 
-fn parse(document: &str) -> Seen {
+fn parse(document: &str) -> Errors {
     let options = ParseOpts {
         tokenizer: TokenizerOpts { exact_errors: true, ..TokenizerOpts::default() },
         tree_builder: TreeBuilderOpts { exact_errors: true, ..TreeBuilderOpts::default() },

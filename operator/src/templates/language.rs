@@ -1,10 +1,12 @@
 //! The language: what of Handlebars SES understands, and which variables may stand where. Pure.
 
 mod scope;
+mod uses;
 mod walker;
 
 use handlebars::Template;
 
+pub use self::uses::uses;
 use self::walker::Walker;
 use super::Part;
 use super::samples::Samples;
@@ -20,10 +22,11 @@ pub type Found = (usize, String);
 
 /// Everything that is wrong with a part of a template.
 pub fn check(part: Part, source: &str, samples: &Samples) -> Vec<Found> {
-    let mut found = inverted_sections(source);
+    let commentless = without_comments(source);
+    let mut found = inverted_sections(&commentless);
     match Template::compile(source) {
         Ok(template) => {
-            found.extend(Walker::new(part, source, samples).walk(&template));
+            found.extend(Walker::new(part, &commentless, samples).walk(&template));
         }
         // What Mustache calls a section is the likely cause, and already said.
         Err(_) if !found.is_empty() => {}
@@ -36,6 +39,26 @@ pub fn check(part: Part, source: &str, samples: &Samples) -> Vec<Found> {
     found.sort();
     found.dedup();
     found
+}
+
+/// Blanks where comments are; lines and columns stay.
+fn without_comments(source: &str) -> String {
+    let mut text = String::new();
+    let mut rest = source;
+    while let Some(start) = rest.find("{{!") {
+        let opened = start + "{{!".len();
+        let ends: &[&str] =
+            if rest[opened..].starts_with("--") { &["--}}", "--~}}"] } else { &["}}"] };
+        let end = ends
+            .iter()
+            .filter_map(|end| rest[opened..].find(end).map(|at| opened + at + end.len()))
+            .min()
+            .unwrap_or(rest.len());
+        text.push_str(&rest[..start]);
+        text.extend(rest[start..end].chars().map(|c| if c == '\n' { c } else { ' ' }));
+        rest = &rest[end..];
+    }
+    text + rest
 }
 
 /// `{{^x}}`, which Handlebars takes for an `else` where it does not take it for a mistake.
@@ -63,7 +86,7 @@ mod tests {
     use crate::templates::samples::Mail;
 
     /// What templates are made of, and some of what they are not.
-    const PIECES: [&str; 26] = [
+    const PIECES: [&str; 30] = [
         "{{",
         "}}",
         "{{#if x}}",
@@ -89,6 +112,10 @@ mod tests {
         "<p>",
         "</div>",
         "<a href=\"",
+        "<!--[if mso]>",
+        "<![endif]-->",
+        "<style>",
+        "url(",
         "é ",
     ];
 
@@ -117,7 +144,9 @@ mod tests {
             let samples = Samples::of("welcome", data.as_object().cloned().unwrap());
             prop_assume!(check(Part::Text, &source, &samples).is_empty());
             let template = render::Template::new("a", "a", &source).unwrap();
-            for mail in [Mail::Full, Mail::Bare] {
+            let hollow = json!({ "team": {}, "names": [], "size": 0 });
+            let hollow = Samples::of("welcome", hollow.as_object().cloned().unwrap());
+            for (mail, samples) in [(Mail::Full, &samples), (Mail::Bare, &samples), (Mail::Full, &hollow)] {
                 let rendered = template.render(&samples.variables(mail, "en", "https://a.example"));
                 prop_assert!(rendered.is_ok(), "{mail:?}: {rendered:?}");
             }

@@ -117,11 +117,9 @@ impl Samples {
         }
     }
 
-    /// What a variable may be used for, and what is inside of it.
-    pub fn form(&self, name: &str, value: Option<&Value>) -> Form {
-        if value.is_some_and(|value| !holds_text(value)) {
-            return Form::Same;
-        }
+    /// What a variable may be used for, and what is inside of it. What a token carries may be text
+    /// whatever its sample is.
+    pub fn form(&self, name: &str) -> Form {
         match name {
             "login" => Form::Plain,
             "login_html" => Form::Escaped,
@@ -157,13 +155,4 @@ fn misnamed(name: &str) -> Option<String> {
         return Some(format!("{name:?} cannot be a variable's name"));
     }
     None
-}
-
-fn holds_text(value: &Value) -> bool {
-    match value {
-        Value::String(_) => true,
-        Value::Array(values) => values.iter().any(holds_text),
-        Value::Object(map) => map.values().any(holds_text),
-        Value::Null | Value::Bool(_) | Value::Number(_) => false,
-    }
 }

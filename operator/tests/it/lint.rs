@@ -112,6 +112,14 @@ fn sections_of_mustache_are_found() {
         );
     }
     assert_eq!(in_text("{{#if login}}a{{^}}b{{/if}}"), NOTHING);
+    for comment in ["{{! {{^x}}", "{{!-- {{^x}} }}\n{{~^y}} --}}"] {
+        assert_eq!(in_text(&format!("a {comment}")), NOTHING, "{comment}");
+    }
+    // A comment says nothing about what comes after it.
+    assert_eq!(
+        in_text("{{! ^login }}{{#login}}x{{/login}}"),
+        ["1: {{#login}} is Mustache: write {{#if login}}, {{#each login}} or {{#with login}}"]
+    );
 }
 
 #[test]
@@ -149,7 +157,7 @@ fn other_decorators_expressions_and_raw_blocks_are_found() {
     assert_eq!(in_text("{{*bold x}}"), [format!("1: {{{{*bold}}}}: {only}")]);
     assert_eq!(in_text("{{#*bold x}}a{{/bold}}"), [format!("1: {{{{*bold}}}}: {only}")]);
     let parentheses = ["1: SES knows no expressions in parentheses"];
-    assert_eq!(in_text("{{lookup (lookup team \"name\") login}}"), parentheses[..]);
+    assert_eq!(in_text("a{{#if (lookup team \"name\")}}b{{/if}}"), parentheses[..]);
     assert_eq!(
         in_text("{{{{raw}}}}{{x}}{{{{/raw}}}}"),
         ["1: {{{{raw}}}}: SES knows no raw blocks"]
@@ -176,10 +184,9 @@ fn unknown_variables_are_found_wherever_they_stand() {
     assert_eq!(in_text("{{nam}}"), [unknown(1, "nam")]);
     assert_eq!(in_text("a {{#if nam}}b{{/if}}"), [unknown(1, "nam")]);
     assert_eq!(in_text("{{#if team}}{{team.nam}}{{/if}}"), [unknown(1, "team.nam")]);
-    assert_eq!(in_text("{{lookup login nam}}"), [unknown(1, "nam")]);
     // The names inside are those of the team.
-    let with =
-        "{{#if team}}{{#with team}}{{name}} {{size}} {{../login}}\n{{login}}{{/with}}{{/if}}";
+    let with = "{{#if team}}{{#with team}}{{#if name}}{{name}} {{../login}}{{/if}}\n\
+                {{login}}{{/with}}{{/if}}";
     assert_eq!(in_text(with), [unknown(2, "login")]);
     let each = "{{#each names}}{{this}} {{@index}} {{@root.login}}{{else}}none{{/each}}";
     assert_eq!(in_text(each), NOTHING);
@@ -187,7 +194,10 @@ fn unknown_variables_are_found_wherever_they_stand() {
         in_text("{{#each login}}a{{/each}}"),
         ["1: login is not a list: {{#each}} needs one"]
     );
-    assert_eq!(in_text("{{#each list as |one at|}}{{one.x}} {{at}}{{else}}-{{/each}}"), NOTHING);
+    assert_eq!(
+        in_text("{{#each list as |one at|}}{{#if one.x}}{{one.x}}{{/if}} {{at}}{{else}}-{{/each}}"),
+        NOTHING
+    );
     assert_eq!(
         in_text("{{#if login}}a\n{{else if nam}}b{{else}}{{num}}\n{{/if}}"),
         [unknown(2, "nam"), unknown(2, "num")]
@@ -201,15 +211,15 @@ fn text_from_outside_is_escaped_in_html_and_nowhere_else() {
         ["3: login is text from outside: in body.html write login_html"]
     );
     assert_eq!(
-        in_html("<p>{{#if team}}\n{{team.name}} {{team.size}}{{/if}}</p>"),
+        in_html("<p>{{#if team.name}}\n{{team.name}}{{/if}}</p>"),
         [
-            "3: team is text from outside: in body.html write team_html",
+            "3: team.name is text from outside: in body.html write team_html.name",
             "4: team.name is text from outside: in body.html write team_html.name",
         ]
     );
     assert_eq!(
         in_html(
-            "<p>{{secret}} {{base_url}} {{locale}}{{#if code}}{{code}}{{/if}}{{#if size}}{{size}}\
+            "<p>{{secret}} {{base_url}} {{locale}}{{#if code}}{{code}}{{/if}}{{#if size_html}}{{size_html}}\
              {{/if}}{{#if expires_at}}{{expires_at}} {{expires_minutes}}{{/if}}</p>"
         ),
         ["3: expires_minutes is not always there: put it inside {{#if expires_minutes}}…{{/if}}"]
@@ -219,36 +229,104 @@ fn text_from_outside_is_escaped_in_html_and_nowhere_else() {
         ["1: login_html is escaped for HTML: in body.txt write login"]
     );
     assert_eq!(
-        in_part("subject.txt", "{{#if team_html}}{{team_html.name}}{{/if}}"),
+        in_part(
+            "subject.txt",
+            "{{#if team_html}}{{#if team_html.name}}{{team_html.name}}{{/if}}{{/if}}"
+        ),
         [
             "1: team_html is escaped for HTML: in subject.txt write team",
             "1: team_html.name is escaped for HTML: in subject.txt write team.name",
         ]
     );
+    // A token may carry a text where the sample is a number.
+    assert_eq!(
+        in_html(
+            "<p>{{#if size_html}}{{size}}{{/if}}\n{{#if team_html.size}}{{team.size}}{{/if}}</p>"
+        ),
+        [
+            "3: size is text from outside: in body.html write size_html",
+            "4: team.size is text from outside: in body.html write team_html.size",
+        ]
+    );
+    assert_eq!(
+        in_text("a{{#if size}}{{size_html}}{{/if}}"),
+        ["1: size_html is escaped for HTML: in body.txt write size"]
+    );
+}
+
+#[test]
+fn names_within_what_a_token_carries_are_text_from_outside_too() {
+    let key = |name: &str| {
+        format!("3: {name} is text from outside, and not escaped: it cannot be in body.html")
+    };
+    for (body, name) in [
+        ("{{#each team_html}}{{@key}}{{else}}{{/each}}", "@key"),
+        (
+            "{{#each team_html}}{{#if this}}{{#with this}}{{@../key}}{{/with}}{{/if}}{{else}}{{/each}}",
+            "@../key",
+        ),
+        ("{{#each team_html as |x at|}}{{at}}{{else}}{{/each}}", "at"),
+        ("{{#each names_html as |x at|}}{{at}}{{else}}{{/each}}", "at"),
+        (
+            "{{#*inline \"p\"}}{{x}}{{/inline}}{{#each team_html}}{{> p x=@key}}{{else}}{{/each}}",
+            "@key",
+        ),
+    ] {
+        assert_eq!(in_html(&format!("<p>{body}</p>")), [key(name)], "{body}");
+    }
+    let index =
+        "<p>{{#each names_html}}{{@index}}{{#if @first}}{{this}}{{/if}}{{else}}{{/each}}</p>";
+    assert_eq!(in_html(index), NOTHING);
+    assert_eq!(in_text("{{#each team}}{{@key}}{{else}}a{{/each}}"), NOTHING);
+}
+
+#[test]
+fn what_is_printed_is_text() {
+    let whole = |name: &str| format!("1: {name} is a list or an object: print what is in it");
+    assert_eq!(in_text("a{{#if team}}{{team}}{{/if}}"), [whole("team")]);
+    assert_eq!(in_text("a{{#if names}}{{names}}{{/if}}"), [whole("names")]);
+    assert_eq!(in_text("a{{#with team}}{{this}}{{else}}{{/with}}"), [whole("this")]);
+    assert!(in_text("a{{#if team}}{{lookup team \"name\"}}{{/if}}").is_empty());
 }
 
 #[test]
 fn what_is_optional_is_asked_for_first() {
-    let missing = |name: &str, root: &str| {
-        format!("1: {name} is not always there: put it inside {{{{#if {root}}}}}…{{{{/if}}}}")
+    let missing = |name: &str, leaf: &str| {
+        format!("1: {name} is not always there: put it inside {{{{#if {leaf}}}}}…{{{{/if}}}}")
     };
     assert_eq!(in_text("{{code}}"), [missing("code", "code")]);
     assert_eq!(in_text("{{expires_at}}"), [missing("expires_at", "expires_at")]);
-    assert_eq!(in_text("{{team.name}}"), [missing("team.name", "team")]);
+    assert_eq!(in_text("{{team.name}}"), [missing("team.name", "team.name")]);
+    // What is inside of something may be missing where that is there.
+    assert_eq!(in_text("{{#if team}}{{team.name}}{{/if}}"), [missing("team.name", "team.name")]);
+    assert_eq!(in_text("{{#with team}}{{name}}{{else}}a{{/with}}"), [missing("name", "name")]);
+    assert_eq!(in_text("{{#if names}}{{names.[0]}}{{/if}}"), [missing("names.[0]", "names.[0]")]);
+    // That one item has it does not mean that another has.
+    assert_eq!(
+        in_text(
+            "{{#each list}}{{#if x}}{{#each ../list}}{{x}}{{else}}{{/each}}{{/if}}{{else}}{{/each}}"
+        ),
+        [missing("x", "x")]
+    );
     assert_eq!(in_text("{{#unless code}}{{code}}{{/unless}}"), [missing("code", "code")]);
     assert_eq!(in_text("{{#if code}}a{{else}}{{code}}{{/if}}"), [missing("code", "code")]);
-    assert_eq!(in_text("{{#with team}}{{name}}{{/with}}"), [missing("team", "team")]);
+    assert_eq!(
+        in_text("{{#with team}}{{#if name}}{{name}}{{/if}}{{/with}}"),
+        [missing("team", "team")]
+    );
     for body in [
         "a{{#if code}}{{code}}{{/if}}",
         "{{#unless code}}a{{else}}{{code}}{{/unless}}",
         "{{#if login}}{{#if code}}{{#if team}}{{code}}{{/if}}{{/if}}{{/if}}a",
         "{{#if login}}a{{else if code}}{{code}}{{/if}}",
-        "{{#with team}}{{name}}{{else}}a{{/with}}",
+        "{{#with team}}{{#if name}}{{name}}{{/if}}{{else}}a{{/with}}",
+        "{{#if team.name}}{{#with team}}{{name}}{{/with}}{{/if}}a",
+        "{{#each names}}{{this}}{{else}}a{{/each}}",
         "{{#*inline \"b\"}}{{code}}{{/inline}}a{{#if code}}{{> b}}{{/if}}",
     ] {
         assert_eq!(in_text(body), NOTHING, "{body}");
     }
-    let html = "<p>{{#if team_html}}{{team_html.name}}{{/if}}</p>";
+    let html = "<p>{{#if team_html.name}}{{team_html.name}}{{/if}}</p>";
     assert_eq!(in_html(html), NOTHING);
     // A recovery always has its code.
     let recovery = [("subject.txt", "a"), ("body.html", ""), ("body.txt", "{{code}}")];
@@ -307,7 +385,7 @@ fn a_subject_is_one_short_line() {
 #[test]
 fn links_are_absolute() {
     let relative = |value: &str| {
-        let begin = "begin it with https://, http://, mailto:, {{base_url}}";
+        let begin = "begin it with https://, http://, mailto:, {{base_url}}/";
         format!("4: href {value:?} is not absolute: {begin}")
     };
     for value in ["/x", "example.com", "#top", "javascript:x()", "{{secret}}", ""] {
@@ -315,6 +393,14 @@ fn links_are_absolute() {
     }
     for value in ["https://a.example/x", "http://a.example", "mailto:a@b.example"] {
         assert_eq!(in_html(&format!("<a href=\"{value}\">x</a>")), NOTHING);
+    }
+    for value in
+        ["{{base_url}}.evil.example", "{{base_url}}@evil.example", "{{base_url}}{{secret}}"]
+    {
+        assert_eq!(in_html(&format!("<p>a</p>\n<a href=\"{value}\">x</a>")), [relative(value)]);
+    }
+    for after in ["", "?{{secret}}", "#top"] {
+        assert_eq!(in_html(&format!("<a href=\"{{{{base_url}}}}{after}\">x</a>")), NOTHING);
     }
     assert_eq!(in_html("<a href='{{base_url}}/{{secret}}'>x</a>"), NOTHING);
     // Whichever way a condition goes.
@@ -325,7 +411,7 @@ fn links_are_absolute() {
 #[test]
 fn nothing_is_loaded_from_elsewhere() {
     let loaded = |name: &str, value: &str| {
-        let remedy = "only what begins with {{base_url}} may be";
+        let remedy = "only what begins with {{base_url}}/ may be";
         format!("3: {name} {value:?} is loaded from elsewhere: {remedy}")
     };
     let url = "https://t.example/p.gif";
@@ -340,10 +426,122 @@ fn nothing_is_loaded_from_elsewhere() {
         in_html(&format!("<link rel=\"stylesheet\" href=\"{url}\">")),
         [loaded("href", url)]
     );
+    for src in ["{{base_url}}.evil.example/p.gif", "{{base_url}}@evil.example", "data:image/gif,x"]
+    {
+        assert_eq!(in_html(&format!("<img alt=\"\" src=\"{src}\">")), [loaded("src", src)]);
+    }
+    let two = "{{base_url}}/a.png 1x, https://t.example/p.png 2x";
+    assert_eq!(in_html(&format!("<img alt=\"\" srcset=\"{two}\">")), [loaded("srcset", two)]);
+    let two = "{{base_url}}/a.png 1x, {{base_url}}/b.png 2x";
+    assert_eq!(in_html(&format!("<img alt=\"\" srcset=\"{two}\">")), NOTHING);
+    // What Outlook takes for HTML.
     assert_eq!(
-        in_html("<p style=\"background: url(//t.example/p.gif)\">a</p>"),
-        ["3: url( in CSS loads something from elsewhere"]
+        in_html(&format!("<!--[if mso]><td background=\"{url}\"><![endif]-->")),
+        [loaded("background", url)]
     );
+    let shown = format!(
+        "<!--[IF mso]>\n<p>\n<img src=\"{url}\">\n<style>\np {{ a: url(x) ; }}</style>\n\n<![endif]-->"
+    );
+    assert_eq!(
+        in_html(&shown),
+        [
+            loaded("src", url).replace("3:", "5:"),
+            "7: url( in CSS loads something from elsewhere".to_owned()
+        ]
+    );
+    for css in ["url(//t.example/p.gif)", "u&#114;l(//t.example/p.gif)", "URL(x)"] {
+        assert_eq!(
+            in_html(&format!("<p style=\"background: {css}\">a</p>")),
+            ["3: url( in CSS loads something from elsewhere"]
+        );
+    }
+    let backslash = "a backslash in CSS may hide something: write the character itself";
+    assert_eq!(
+        in_html("<p style=\"background: u\\72l(//t.example/p.gif)\">a</p>"),
+        [format!("3: {backslash}")]
+    );
+    let head = |css: &str| {
+        let head = format!("<title>x</title>\n<style>\np {{ color: red; }}\n{css}\n</style>\n");
+        let html = format!(
+            "<!doctype html><html lang=\"en\"><head>{head}</head>\n<body>url( in C:\\ is text</body></html>\n"
+        );
+        in_part("body.html", &html)
+    };
+    assert_eq!(head("p { background: u\\72l(x); }"), [format!("4: {backslash}")]);
+    for css in ["@import", "url(", "image-set("] {
+        let expected = format!("4: {css} in CSS loads something from elsewhere");
+        assert_eq!(head(&format!("p {{ a: {css} \"x\"); }}")), [expected]);
+    }
+    assert_eq!(head("p { color: blue; }"), NOTHING);
+}
+
+#[test]
+fn what_is_not_for_mail_is_found() {
+    let not_for_mail = |what: &str| format!("3: {what} is not for mail: leave it out");
+    for element in ["script", "iframe", "object", "form", "svg", "math", "xmp"] {
+        assert_eq!(
+            in_html(&format!("<{element}></{element}>")),
+            [not_for_mail(&format!("<{element}>"))]
+        );
+    }
+    for element in ["embed", "base", "input"] {
+        let found = in_html(&format!("<{element}>"));
+        assert!(found.contains(&not_for_mail(&format!("<{element}>"))), "{found:?}");
+    }
+    for (attribute, name) in [
+        ("onclick=\"x()\"", "onclick"),
+        ("ONLOAD=\"\"", "onload"),
+        ("formaction=\"{{base_url}}/\"", "formaction"),
+        ("srcdoc=\"x\"", "srcdoc"),
+    ] {
+        assert_eq!(in_html(&format!("<button {attribute}>a</button>")), [not_for_mail(name)]);
+    }
+    let refresh = "<!--[if mso]><meta http-equiv=\" Refresh\" content=\"0\"><![endif]-->";
+    assert_eq!(in_html(refresh), [not_for_mail("http-equiv \"Refresh\"")]);
+    assert_eq!(in_html("<!--[if mso]><script>x</script><![endif]-->"), [not_for_mail("<script>")]);
+    for value in ["javascript:x()", "JAVA\nSCRIPT:x()", " data:text/html,x"] {
+        let found = in_html(&format!("<a href=\"{value}\">x</a>"));
+        assert!(found.iter().any(|line| line.contains("is not absolute")), "{value} {found:?}");
+        let found = in_html(&format!("<blockquote cite=\"{value}\">x</blockquote>"));
+        assert!(found.iter().any(|line| line.contains("is not absolute")), "{value} {found:?}");
+    }
+}
+
+#[test]
+fn variables_stand_in_text_and_between_quotes() {
+    let stands = |place: &str| {
+        let only = "in body.html it may only be in text, or in a quoted value";
+        format!("3: a variable {place}: {only}")
+    };
+    for (html, place) in [
+        ("<p {{login_html}}>a</p>", "in a tag"),
+        ("<p class={{login_html}}>a</p>", "in a tag"),
+        ("<p class=a{{login_html}}>a</p>", "in a tag"),
+        ("<p data-{{login_html}}=\"a\">a</p>", "in a tag"),
+        ("<p style=\"color: {{login_html}}\">a</p>", "in style="),
+        ("<!-- {{login_html}} -->", "in a comment"),
+        ("<!--[if mso]>{{login_html}}<![endif]-->", "in a comment"),
+    ] {
+        assert_eq!(in_html(html), [stands(place)], "{html}");
+    }
+    for html in [
+        "<p{{login_html}}>a</p>",
+        "<b>a</b{{login_html}}>",
+        "<b>a</b {{login_html}}>",
+        "<a href={{base_url}}/x>a</a>",
+    ] {
+        assert!(in_html(html).contains(&stands("in a tag")), "{html}");
+    }
+    assert!(
+        in_html("<style>p { color: {{login_html}} ; }</style>").contains(&stands("in <style>"))
+    );
+    for html in [
+        "<p lang=\"{{locale}}\" title='{{login_html}} {{secret}}'>{{login_html}}</p>",
+        "<p {{#if code}}class=\"{{code}}\"{{/if}}>a</p>",
+        "<!-- a --><p style=\"color: red\">{{! login }}a</p>",
+    ] {
+        assert_eq!(in_html(html), NOTHING, "{html}");
+    }
 }
 
 #[test]

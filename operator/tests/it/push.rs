@@ -1,4 +1,5 @@
 use testkit::Ses;
+use testkit::ses::Content;
 
 use crate::support::{command, environment, finish, folder, ours, put, text, with_ses};
 
@@ -105,6 +106,83 @@ fn what_lint_complains_about_is_not_pushed() {
     assert_eq!(ses.template_calls(), [""; 0]);
 }
 
+/// As the original's, which senders without `MAILROOM_TEMPLATES` fill in.
+fn original() -> Content {
+    Content {
+        subject: "Welcome".to_owned(),
+        html: "<p>{{login}}, {{! locale }}https://example.com/{{secret}}</p>".to_owned(),
+        text: "{{login}}, https://example.com/{{secret}}{{#each a}}{{base_url}}{{/each}}"
+            .to_owned(),
+    }
+}
+
+#[test]
+fn a_template_that_senders_without_the_folder_use_is_not_replaced_unasked() {
+    let ses = Ses::start().unwrap();
+    ses.store_template("activationv1", original());
+    ses.store_template("invitationv1", Content { html: "{{#if".to_owned(), ..original() });
+    let before = ses.templates();
+    let root = ours();
+    let root = text(&root);
+    let ran = with_ses(&ses, &["push", root]);
+    assert_eq!((ran.code, ran.out.len()), (78, 0), "{}", ran.err);
+    let refused = ran.err.clone();
+    insta::assert_snapshot!(refused.replace(root, "templates"), @r#"
+    mailroom: templates/activation/en: uses base_url, code, expires_minutes, locale, login_html, which activationv1 in SES does not
+    mailroom: templates/invitation/en: uses base_url, code, locale, login_html, which invitationv1 in SES does not
+    mailroom: nothing was pushed: a sender without MAILROOM_TEMPLATES does not give these variables, and SES would answer "success" and send nothing. Push under other names, with MAILROOM_SES_TEMPLATES=activation=activationv2,invitation=invitationv2, and start the senders with MAILROOM_TEMPLATES and that setting; or, when no sender without MAILROOM_TEMPLATES runs, push with --force
+    "#);
+    assert_eq!(ses.templates(), before);
+
+    for args in [&["push", "--dry-run", root][..], &["push", "--dry-run", "--json", root]] {
+        let dry = with_ses(&ses, args);
+        assert_eq!((dry.code, &dry.err), (78, &refused));
+        let is_first = |line: &str| {
+            line == "activationv1: would be refused" || line.contains(r#""result":"refused","#)
+        };
+        assert!(is_first(&dry.out[0]), "{:?}", dry.out);
+    }
+    assert_eq!(ses.templates(), before);
+
+    // What the message recommends.
+    let names = "activation=activationv2,invitation=invitationv2";
+    let command = command(&["push", root, "--pace", "0"]);
+    let ran = finish(command.envs(environment(&ses)).env("MAILROOM_SES_TEMPLATES", names));
+    assert_eq!(ran.out[0], "activationv2: created", "{}", ran.err);
+    assert_eq!(ses.templates()["activationv1"], original());
+
+    let ran = with_ses(&ses, &["push", "--force", root]);
+    assert_eq!((ran.code, ran.out[0].as_str()), (0, "activationv1: updated"), "{}", ran.err);
+    assert_ne!(ses.templates()["activationv1"], original());
+}
+
+#[test]
+fn a_name_that_is_set_by_number_is_set_by_label_too() {
+    let ses = Ses::start().unwrap();
+    let dir = folder(&[]);
+    let run = |setting: &str| {
+        let command = command(&["push", text(dir.path()), "--pace", "0"]);
+        finish(command.envs(environment(&ses)).env("MAILROOM_SES_TEMPLATES", setting))
+    };
+    let ran = run("1=one,3=confirm,7=hello");
+    assert_eq!((ran.code, ran.out.len()), (78, 0));
+    let said = |part: &str, name: &str| {
+        let known = "push knows actions from 3 on by their labels";
+        let remedy = format!("name it by its label, as label={name}");
+        format!("mailroom: {part} in MAILROOM_SES_TEMPLATES: {known}: {remedy}\n")
+    };
+    assert_eq!(
+        ran.err,
+        format!(
+            "{}{}mailroom: nothing was pushed\n",
+            said("3=confirm", "confirm"),
+            said("7=hello", "hello")
+        )
+    );
+    assert_eq!(ses.template_calls(), [""; 0]);
+    assert_eq!(run("1=one,7=hello,welcome=hello").out, ["hello: created"]);
+}
+
 #[test]
 fn names_are_those_the_sender_asks_for() {
     let ses = Ses::start().unwrap();
@@ -188,13 +266,16 @@ fn a_new_kind_of_mail_is_made_as_documented() {
         for file in ["subject.txt", "body.html", "body.txt"] {
             let from = ours().join("magic_link").join(locale).join(file);
             let words = std::fs::read_to_string(from).unwrap().replace("/magic-link/", "/export/");
-            let size = "{{#if size_mb}} ({{size_mb}} MB){{/if}}";
+            let name = if file == "body.html" { "size_mb_html" } else { "size_mb" };
+            let size = format!("{{{{#if {name}}}}} ({{{{{name}}}}} MB){{{{/if}}}}");
             let words = words.replace("sign-in link", &format!("export{size}"));
+            let words = words.replace("</h1>", &format!("{size}</h1>"));
             put(dir.path(), &format!("data_export/{locale}/{file}"), &words);
         }
     }
     let lint = || crate::support::mailroom(&["lint", text(dir.path())]);
-    assert!(lint().out[0].contains("size_mb is not a variable of data_export: "));
+    let out = lint().out;
+    assert!(out[0].contains("size_mb_html is not a variable of data_export: "), "{out:?}");
     put(dir.path(), "data_export/variables.json", samples);
     assert_eq!(lint().out, [""; 0]);
     let ses = Ses::start().unwrap();

@@ -75,7 +75,7 @@ pub(super) fn call(mails: usize) -> anyhow::Result<Call> {
             code: None,
             locale: None,
             expires_at: None,
-            data: serde_json::Map::new(),
+            data: None,
         })
     };
     let mails = (1..=mails).map(mail).collect::<anyhow::Result<_>>()?;

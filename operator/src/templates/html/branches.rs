@@ -99,7 +99,8 @@ impl<'a> Document<'a> {
                 TemplateElement::Expression(expression)
                 | TemplateElement::HtmlExpression(expression) => {
                     let name = expression.name.as_name().unwrap_or_default();
-                    self.push(&format!("{{{{{name}}}}}"), line, deep);
+                    // Outside quotes the space is the end of what it stands in.
+                    self.push(&format!("{{{{{name} }}}}"), line, deep);
                 }
                 TemplateElement::HelperBlock(block) => {
                     let holds = self.holds.get(condition(block)).copied().unwrap_or(true);

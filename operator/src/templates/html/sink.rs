@@ -1,4 +1,4 @@
-//! What we want of the HTML parser: what it complains about, and the attributes. No tree is kept.
+//! What we want of the HTML parser: what it complains about. No tree is kept.
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
@@ -8,29 +8,13 @@ use html5ever::tendril::StrTendril;
 use html5ever::tree_builder::{ElementFlags, NodeOrText, QuirksMode, TreeSink};
 use html5ever::{Attribute, ExpandedName, LocalName, Namespace, QualName};
 
-/// What was seen, each with its line.
-#[derive(Debug, Default)]
-pub(super) struct Seen {
-    /// What the parser complains about.
-    pub(super) errors: Vec<(usize, String)>,
-    /// Line, element, attribute, value.
-    pub(super) attributes: Vec<(usize, String, String, String)>,
-}
+/// What the parser complains about, each with its line.
+pub(super) type Errors = Vec<(usize, String)>;
 
 #[derive(Default)]
 pub(super) struct Sink {
-    seen: RefCell<Seen>,
+    errors: RefCell<Errors>,
     line: Cell<usize>,
-}
-
-impl Sink {
-    fn take_attributes(&self, element: &str, attributes: &[Attribute]) {
-        let mut seen = self.seen.borrow_mut();
-        for attribute in attributes {
-            let (name, value) = (attribute.name.local.to_string(), attribute.value.to_string());
-            seen.attributes.push((self.line.get(), element.to_owned(), name, value));
-        }
-    }
 }
 
 /// A node is no more than its name: two are the same if they are one.
@@ -42,28 +26,23 @@ fn nameless() -> Node {
 
 impl TreeSink for Sink {
     type Handle = Node;
-    type Output = Seen;
+    type Output = Errors;
     type ElemName<'a> = ExpandedName<'a>;
 
-    fn finish(self) -> Seen {
-        self.seen.into_inner()
+    fn finish(self) -> Errors {
+        self.errors.into_inner()
     }
 
     fn parse_error(&self, message: Cow<'static, str>) {
-        self.seen.borrow_mut().errors.push((self.line.get().max(1), message.into_owned()));
+        self.errors.borrow_mut().push((self.line.get().max(1), message.into_owned()));
     }
 
     fn set_current_line(&self, line: u64) {
         self.line.set(usize::try_from(line).unwrap_or(usize::MAX));
     }
 
-    fn create_element(&self, name: QualName, attrs: Vec<Attribute>, _: ElementFlags) -> Node {
-        self.take_attributes(&name.local, &attrs);
+    fn create_element(&self, name: QualName, _: Vec<Attribute>, _: ElementFlags) -> Node {
         Rc::new(name)
-    }
-
-    fn add_attrs_if_missing(&self, target: &Node, attrs: Vec<Attribute>) {
-        self.take_attributes(&target.local, &attrs);
     }
 
     fn elem_name<'a>(&'a self, target: &'a Node) -> ExpandedName<'a> {
@@ -90,6 +69,7 @@ impl TreeSink for Sink {
         nameless()
     }
 
+    fn add_attrs_if_missing(&self, _: &Node, _: Vec<Attribute>) {}
     fn append(&self, _: &Node, _: NodeOrText<Node>) {}
     fn append_based_on_parent_node(&self, _: &Node, _: &Node, _: NodeOrText<Node>) {}
     fn append_before_sibling(&self, _: &Node, _: NodeOrText<Node>) {}

@@ -8,9 +8,12 @@ use crate::templates::samples::HTML_SUFFIX;
 const ANY: &str = "*";
 
 /// What a name means.
+#[derive(Clone)]
 pub(super) enum Use<'a> {
     /// `@index` and the like, and what a partial was given.
     Local,
+    /// The name of something in what a token carries.
+    Key,
     /// A variable, or something in it.
     Variable(Variable<'a>),
     /// Nothing.
@@ -58,8 +61,8 @@ pub(super) struct Scope<'a> {
 #[derive(Clone)]
 struct Frame<'a> {
     this: Variable<'a>,
-    /// Names given by `as |x|`, and what they mean; `None`: an index, or something given to a partial.
-    names: Vec<(String, Option<Variable<'a>>)>,
+    /// Names given by `as |x|` or to a partial, and what they mean.
+    names: Vec<(String, Use<'a>)>,
 }
 
 impl<'a> Scope<'a> {
@@ -74,11 +77,13 @@ impl<'a> Scope<'a> {
         self
     }
 
-    /// Inside `with`, or `each`: names are those of `variable`, or of what it holds.
+    /// Inside `with`, or `each`, or a partial: names are those of `variable`, or of what it holds.
     pub(super) fn within(mut self, variable: &Variable<'a>, each: bool, names: &[&str]) -> Self {
         let mut this = variable.clone();
         if each {
             this.path.push(ANY.to_owned());
+            // What is known of one item is not known of another.
+            self.certain.retain(|known| !known.key().starts_with(&this.key()));
             this.value = match this.value {
                 Some(Value::Array(values)) => values.first(),
                 Some(Value::Object(map)) => map.values().next(),
@@ -87,8 +92,10 @@ impl<'a> Scope<'a> {
         }
         let mut given = Vec::new();
         for (place, name) in names.iter().enumerate() {
-            given.push(((*name).to_owned(), (place == 0).then(|| this.clone())));
+            let means = if place == 0 { Use::Variable(this.clone()) } else { Use::Key };
+            given.push(((*name).to_owned(), means));
         }
+        self.certain.push(this.clone());
         self.frames.push(Frame { this, names: given });
         self
     }
@@ -97,18 +104,15 @@ impl<'a> Scope<'a> {
     pub(super) fn with_names<'n>(&self, names: impl Iterator<Item = &'n str>) -> Self {
         let mut scope = self.clone();
         if let Some(frame) = scope.frames.last_mut() {
-            frame.names.extend(names.map(|name| (name.to_owned(), None)));
+            frame.names.extend(names.map(|name| (name.to_owned(), Use::Local)));
         }
         scope
     }
 
-    /// Whether an `if` around makes sure of it.
+    /// Whether an `if` around makes sure of it, or of something in it. That something is there says
+    /// nothing about what is in it.
     pub(super) fn is_certain(&self, variable: &Variable<'_>) -> bool {
-        let key = variable.key();
-        self.certain.iter().any(|known| {
-            let known = known.key();
-            known.starts_with(&key) || key.starts_with(&known)
-        })
+        self.certain.iter().any(|known| known.key().starts_with(&variable.key()))
     }
 
     /// What `name` means: a path as it is written, `../team.name` say.
@@ -119,7 +123,7 @@ impl<'a> Scope<'a> {
             frames = &frames[..1];
             rest = inner.trim_start_matches(['.', '/']);
         } else if rest.starts_with('@') {
-            return Use::Local;
+            return local(rest);
         }
         while let Some(inner) = rest.strip_prefix("../").or_else(|| rest.strip_prefix("..")) {
             let [outer @ .., _] = frames else { return Use::Unknown };
@@ -130,7 +134,7 @@ impl<'a> Scope<'a> {
             rest = inner;
         }
         if rest.starts_with('@') {
-            return Use::Local;
+            return local(rest);
         }
         let Some(frame) = frames.last() else { return Use::Unknown };
         let mut steps =
@@ -140,7 +144,7 @@ impl<'a> Scope<'a> {
             && let Some((_, given)) =
                 frames.iter().rev().flat_map(|frame| &frame.names).find(|(name, _)| name == first)
         {
-            let Some(given) = given else { return Use::Local };
+            let Use::Variable(given) = given else { return given.clone() };
             variable = given.clone();
             steps.next();
         }
@@ -159,4 +163,10 @@ impl<'a> Scope<'a> {
         }
         if variable.path.is_empty() { Use::Unknown } else { Use::Variable(variable) }
     }
+}
+
+/// What `@index` and the like mean, and `@../index`.
+fn local(name: &str) -> Use<'static> {
+    let name = name.rsplit(['@', '/', '.']).next().unwrap_or_default();
+    if matches!(name, "index" | "first" | "last") { Use::Local } else { Use::Key }
 }

@@ -115,11 +115,19 @@ impl<'a> Walker<'a> {
             return;
         };
         if plain && !HELPERS.contains(&name) {
-            return self.variable(name, scope, line, true);
+            self.variable(name, scope, line, true);
+            if let Use::Variable(variable) = scope.resolve(name)
+                && matches!(variable.value(), Some(Value::Array(_) | Value::Object(_)))
+            {
+                let remedy = "print what is in it";
+                self.say(line, format!("{name} is a list or an object: {remedy}"));
+            }
+            return;
         }
         if BLOCKS.contains(&name) {
             self.say(line, format!("{name} is a block: write {{{{#{name} x}}}}…{{{{/{name}}}}}"));
         } else if name != "lookup" {
+            // What a lookup does not find stops the mail when it is rendered.
             self.unknown_helper(name, line);
         }
         self.params(expression, scope, line, true);
@@ -234,8 +242,13 @@ impl<'a> Walker<'a> {
 
     /// A variable where it is used; `needed`: where its absence stops the mail.
     fn variable(&mut self, name: &str, scope: &Scope<'a>, line: usize, needed: bool) {
+        let file = self.part.file();
         let variable = match scope.resolve(name) {
-            Use::Local => return,
+            Use::Key if self.part == Part::Html => {
+                let said = "is text from outside, and not escaped: it cannot be in";
+                return self.say(line, format!("{name} {said} {file}"));
+            }
+            Use::Local | Use::Key => return,
             Use::Variable(variable) => variable,
             Use::Unknown => {
                 let action = self.samples.action();
@@ -249,8 +262,7 @@ impl<'a> Walker<'a> {
             Some(rest) => format!("{new}{rest}"),
             None => new,
         };
-        let file = self.part.file();
-        match (self.samples.form(root, variable.value()), self.part) {
+        match (self.samples.form(root), self.part) {
             (Form::Plain, Part::Html) => {
                 let write = other(format!("{root}{HTML_SUFFIX}"));
                 self.say(line, format!("{name} is text from outside: in {file} write {write}"));
@@ -264,7 +276,7 @@ impl<'a> Walker<'a> {
             | (Form::Escaped, Part::Html) => {}
         }
         if needed && self.samples.is_optional(root) && !scope.is_certain(&variable) {
-            let remedy = format!("put it inside {{{{#if {root}}}}}…{{{{/if}}}}");
+            let remedy = format!("put it inside {{{{#if {name}}}}}…{{{{/if}}}}");
             self.say(line, format!("{name} is not always there: {remedy}"));
         }
     }
