@@ -76,7 +76,8 @@ pub async fn run(
                 _ = queue.release().await;
                 return Err(anyhow!(error).context("write to stdout").exit(Exit::Unavailable));
             }
-            End::Lost(trouble) if trouble.is_pooled() => {
+            // What the first session may not do, the next one may not, either.
+            End::Lost(trouble) if trouble.is_pooled() || (!checked && trouble.will_not_mend()) => {
                 return Err(anyhow!(trouble).exit(Exit::Config));
             }
             End::Lost(trouble) => {

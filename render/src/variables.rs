@@ -46,8 +46,12 @@ impl Variables {
     #[must_use]
     pub fn with_expiry(self, expires_at: i64, now: i64) -> Self {
         let minutes = expires_at.saturating_sub(now).max(0) / 60;
-        let at = rfc_3339(expires_at).unwrap_or_default();
-        self.with("expires_at", at.into()).with("expires_minutes", minutes.into())
+        let known = self.with("expires_minutes", minutes.into());
+        match rfc_3339(expires_at) {
+            Some(at) => known.with("expires_at", at.into()),
+            // Beyond the calendar. It is missing then, and not a blank.
+            None => known,
+        }
     }
 
     /// The locale of the template, for `<html lang="…">`.

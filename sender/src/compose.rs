@@ -51,7 +51,8 @@ impl Composer {
         let Some(label) = label(call) else {
             let number = call.action;
             return Err(misconfigured(format!(
-                "action {number} has no name here: give the sender MAILROOM_DATABASE_URL"
+                "action {number} has no name here: only a sender with MAILROOM_DATABASE_URL, and no \
+                 dry run, learns it"
             )));
         };
         let wanted: Option<Locale> = mail.locale.as_deref().and_then(|locale| locale.parse().ok());

@@ -316,7 +316,8 @@ impl Config {
     pub fn describe(&self) -> String {
         let database =
             self.database.as_ref().map_or_else(|| "not set".to_owned(), Target::describe);
-        let rate = self.ses_rate.map_or_else(|| "as SES says".to_owned(), |rate| rate.to_string());
+        let no_rate = if self.transport == Kind::Ses { "as SES says" } else { "none" };
+        let rate = self.ses_rate.map_or_else(|| no_rate.to_owned(), |rate| rate.to_string());
         let or = |value: Option<String>, otherwise: &str| value.unwrap_or_else(|| otherwise.into());
         let mut lines = vec![
             ("DATABASE_URL", database),

@@ -212,6 +212,10 @@ impl<'a, T: Transport> Courier<'a, T> {
     fn learn(&self, outcomes: &[Outcome], permit: Permit) {
         let now = Instant::now();
         let mut bucket = self.bucket.borrow_mut();
+        if outcomes.iter().all(|outcome| matches!(outcome, Outcome::Untried { .. })) {
+            bucket.not_used(permit, now);
+            self.freed.notify_waiters();
+        }
         let accepted = outcomes.iter().filter(|o| matches!(o, Outcome::Sent { .. })).count();
         if accepted > 0 {
             bucket.accepted(u32::try_from(accepted).unwrap_or(u32::MAX), permit, now);

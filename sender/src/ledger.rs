@@ -5,7 +5,7 @@
 //! for good; results in hand are recorded; rows of calls still under way follow us to the new number
 //! and all others go back; only then does anything new begin.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -51,6 +51,9 @@ pub struct Ledger {
     unrecorded: watch::Sender<usize>,
     /// Sessions of ours whose statements may still take effect and whose rows are not taken over yet.
     formers: RefCell<Vec<Former>>,
+    /// Whether a begin has ever been answered: until then a right that is missing is a fault of the
+    /// settings, and nothing is in hand that would be lost with us.
+    has_begun: Cell<bool>,
 }
 
 /// What a call has begun.
@@ -83,6 +86,7 @@ impl Default for Ledger {
             in_call: RefCell::default(),
             unrecorded: watch::Sender::new(0),
             formers: RefCell::default(),
+            has_begun: Cell::default(),
         }
     }
 }
@@ -166,6 +170,7 @@ impl Ledger {
             let asked = deliveries::begin(&session, planned, margin_seconds, ambiguities_max).await;
             match asked {
                 Ok(mut begun) => {
+                    self.has_begun.set(true);
                     // A crash of PostgreSQL may undo a begin whose call is still under way.
                     begun.retain(|begun| !self.in_call.borrow().contains(&begun.token));
                     return Ok(Beginning { begun, session, asked_at });
@@ -175,6 +180,9 @@ impl Ledger {
                     let rows = planned.rows.len();
                     tracing::warn!(rows, error = %trouble, "rows_refused");
                     return Ok(Beginning { begun: Vec::new(), session, asked_at });
+                }
+                Err(trouble) if trouble.will_not_mend() && !self.has_begun.get() => {
+                    return Err(anyhow!(trouble).exit(Exit::Config));
                 }
                 Err(trouble) => self.replace(&session, trouble)?,
             }

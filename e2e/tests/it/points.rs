@@ -12,6 +12,7 @@ use testkit::{Pipeline, Process, Proxy, Reply, Running, Signal};
 
 use crate::SOON;
 use crate::audit::mails;
+use crate::faults::together;
 use crate::support::sign_up;
 use crate::world::{World, stop};
 
@@ -36,22 +37,6 @@ const EXPECTED: [&str; 7] = [
 ];
 
 const NONE: BTreeSet<String> = BTreeSet::new();
-
-/// Runs scenarios side by side, each in a thread that is called what the scenario is called.
-fn together(scenarios: &[(&'static str, fn())]) {
-    let failed: Vec<&str> = std::thread::scope(|scope| {
-        let start = |&(name, run): &(&'static str, fn())| {
-            let thread = std::thread::Builder::new().name(name.to_owned());
-            (name, thread.spawn_scoped(scope, run).unwrap())
-        };
-        let threads: Vec<_> = scenarios.iter().map(start).collect();
-        let failed = |(name, thread): (&'static str, std::thread::ScopedJoinHandle<'_, ()>)| {
-            thread.join().is_err().then_some(name)
-        };
-        threads.into_iter().filter_map(failed).collect()
-    });
-    assert!(failed.is_empty(), "{failed:?} failed, see above");
-}
 
 /// A world with [`BEFORE`] tokens.
 async fn world() -> World {

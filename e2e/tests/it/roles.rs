@@ -255,6 +255,29 @@ async fn rows_that_a_policy_hides_stop_a_collector_and_lose_nothing() {
     world.each_mailed_once(1).await;
 }
 
+/// The likely mistake: each ends at once, says whose role it needs, and nothing is lost.
+#[tokio::test]
+async fn a_half_with_the_others_role_ends_and_says_so() {
+    let world = World::new().await;
+    world.db.execute(&sign_up("mixed", 2)).await.unwrap();
+    let with = |process: Process, role| process.env("MAILROOM_DATABASE_URL", world.db.url_as(role));
+    let collector = with(world.collector(), Role::Sender).spawn().unwrap();
+    assert_eq!(collector.wait(SOON).unwrap(), 78, "{}", collector.stderr());
+    let sender = with(world.sender(), Role::Collector);
+    let pipe = testkit::Pipeline::spawn(world.collector(), sender).unwrap();
+    assert_eq!(pipe.sender.wait(SOON).unwrap(), 78, "{}", pipe.sender.stderr());
+    assert_eq!(pipe.collector.wait(SOON).unwrap(), 75, "{}", pipe.collector.stderr());
+    for log in [collector.stderr(), pipe.sender.stderr()] {
+        assert!(log.contains("must be a member"), "{log}");
+    }
+    let right = world.pipe();
+    world.mails(2).await;
+    world.settled().await;
+    stop(&right);
+    world.each_mailed_once(2).await;
+    world.quiet(&[&right.collector, &right.sender], &["deliveries_released"]).await;
+}
+
 /// Advisory locks are anybody's to take.
 #[tokio::test]
 async fn a_stranger_who_takes_our_locks_stops_nobody() {

@@ -15,8 +15,8 @@ const TOKEN: &str = "<token>";
 /// What stands in the place of an address.
 const ADDRESS: &str = "<address>";
 
-/// The words without addresses, tokens and control characters, at most 500 characters, all ASCII: a database
-/// in another encoding can store them, whatever the provider said.
+/// The words without addresses, tokens and control characters, at most 500 characters, all ASCII: a
+/// database in another encoding can store them, whatever the provider said.
 pub fn words(text: &str) -> String {
     let mut out = String::with_capacity(text.len().min(2 * WORDS_CHARS_MAX));
     let mut rest = text.chars().map(|c| if c.is_control() { ' ' } else { c }).peekable();

@@ -77,7 +77,9 @@ async fn open(
     patience: Duration,
     stage: &mut Stage,
 ) -> Result<Connection, Outcome> {
-    let fault = |error: io::Error| meaning::silence(Stage::Connect, &error.to_string());
+    let fault = |error: io::Error| {
+        meaning::silence(Stage::Connect, &format!("{}:{}: {error}", settings.host, settings.port))
+    };
     let stream = connect(settings, patience).await.map_err(fault)?;
     // A mail is one write and then a wait: nothing is won by holding its end back.
     stream.set_nodelay(true).map_err(fault)?;
