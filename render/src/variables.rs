@@ -184,6 +184,8 @@ mod tests {
         let variables = Variables::new("a", "s", None).with_expiry(951_782_399, 951_781_559);
         assert_eq!(variables.as_value()["expires_at"], "2000-02-28T23:59:59Z");
         assert_eq!(variables.as_value()["expires_minutes"], 14);
+        let never = Variables::new("a", "s", None).with_expiry(i64::MAX, 0);
+        assert_eq!(never.as_value().get("expires_at"), None, "missing, and not a blank");
         assert_eq!(
             Variables::new("a", "s", None).with_expiry(5, 10).as_value()["expires_minutes"],
             0
