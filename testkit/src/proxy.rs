@@ -1,10 +1,10 @@
 //! A TCP proxy that fails like a network.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::mpsc as reply;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -12,11 +12,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::apart;
+use crate::wait::POLL;
+use crate::{apart, port};
 
 const CHUNK_BYTES: usize = 16 * 1024;
 /// How long a fault may take to be in force.
 const OBEYED_WITHIN: Duration = Duration::from_secs(10);
+const LISTENS_WITHIN: Duration = Duration::from_secs(5);
 
 /// Sits between a client and a server on 127.0.0.1. Each fault is in force when its method returns.
 #[derive(Debug)]
@@ -63,10 +65,10 @@ impl Proxy {
     /// If there is no port or thread to be had.
     pub fn start(upstream: impl Into<SocketAddr>) -> anyhow::Result<Proxy> {
         let upstream = upstream.into();
-        let runtime = apart::runtime()?;
-        let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, crate::free_port()?));
-        let listener = std::net::TcpListener::bind(addr).context("listen")?;
+        let listener = port::listener()?;
+        let addr = listener.local_addr().context("ask for the port")?;
         listener.set_nonblocking(true).context("set up the listener")?;
+        let runtime = apart::runtime()?;
         let (orders, received) = mpsc::unbounded_channel();
         let weather = watch::Sender::new(Weather::default());
         let made = weather.clone();
@@ -76,6 +78,7 @@ impl Proxy {
             .context("start a thread")?;
         Ok(Proxy { addr, upstream, orders: Some(orders), weather, thread: Some(thread) })
     }
+
     /// Where clients go instead.
     pub fn addr(&self) -> SocketAddr {
         self.addr
@@ -189,12 +192,12 @@ async fn serve(
                         Ok(())
                     }
                     Fault::Refuse(true) => {
-                        listener = None;
+                        stop_listening(&mut listener);
                         Ok(())
                     }
                     Fault::Refuse(false) if listener.is_some() => Ok(()),
                     Fault::Refuse(false) => {
-                        TcpListener::bind(addr).await.map(|again| listener = Some(again))
+                        listen_again(addr).await.map(|again| listener = Some(again))
                     }
                     Fault::Mute(mute) => {
                         weather.send_modify(|weather| weather.mute = mute);
@@ -211,6 +214,27 @@ async fn serve(
                 next += 1;
             }
             Some(_) = lines.join_next() => {}
+        }
+    }
+}
+
+/// Not only by closing it: a process that is being spawned holds a copy of the socket until it
+/// executes its program.
+fn stop_listening(listener: &mut Option<TcpListener>) {
+    if let Some(listener) = listener.take() {
+        let _ = rustix::net::shutdown(listener, rustix::net::Shutdown::Both);
+    }
+}
+
+/// See [`stop_listening`]: where that does not do, the copy is soon gone.
+async fn listen_again(addr: SocketAddr) -> io::Result<TcpListener> {
+    let deadline = Instant::now() + LISTENS_WITHIN;
+    loop {
+        match TcpListener::bind(addr).await {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < deadline => {
+                tokio::time::sleep(POLL).await;
+            }
+            other => return other,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The double's HTTP server, on a thread of its own.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -23,7 +23,7 @@ use super::reply::{EntryFailure, Reply};
 use super::state::{Shared, Ticket};
 use super::templates;
 use super::tls::Tls;
-use crate::apart;
+use crate::{apart, port};
 
 /// SES's own bound.
 const ENTRIES_MAX: usize = 50;
@@ -37,8 +37,7 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) fn start(shared: Arc<Shared>, tls: Option<Arc<Tls>>) -> anyhow::Result<Server> {
-        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, crate::free_port()?))
-            .context("listen for SES calls")?;
+        let listener = port::listener().context("listen for SES calls")?;
         let addr = listener.local_addr().context("ask for the port")?;
         listener.set_nonblocking(true).context("set up the listener")?;
         let runtime = apart::runtime()?;

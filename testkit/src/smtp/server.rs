@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -13,7 +13,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::dialogue::Dialogue;
 use super::{Act, Received, SmtpOptions, Stage};
-use crate::apart;
+use crate::{apart, port};
 
 type Script = Box<dyn FnMut(Stage, usize) -> Act + Send>;
 
@@ -93,8 +93,7 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) fn start(shared: Arc<Shared>) -> anyhow::Result<Server> {
-        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, crate::free_port()?))
-            .context("listen for mail")?;
+        let listener = port::listener().context("listen for mail")?;
         let addr = listener.local_addr().context("ask for the port")?;
         listener.set_nonblocking(true).context("set up the listener")?;
         let runtime = apart::runtime()?;

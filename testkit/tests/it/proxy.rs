@@ -1,5 +1,8 @@
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -148,6 +151,30 @@ fn an_upstream_that_is_not_there_is_a_reset() -> anyhow::Result<()> {
     let proxy = Proxy::start((Ipv4Addr::LOCALHOST, testkit::free_port()?))?;
     assert_eq!(connect(&proxy)?.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
     Ok(())
+}
+
+/// A process that is being spawned holds copies of our sockets until it executes its program.
+#[test]
+fn it_listens_and_listens_again_while_processes_are_spawned() -> anyhow::Result<()> {
+    let enough = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !enough.load(Ordering::Relaxed) {
+                    // What is set here is set by code of ours, between fork and exec.
+                    let mut child = Command::new("true").process_group(0).spawn().unwrap();
+                    child.wait().unwrap();
+                }
+            });
+        }
+        let outcome = (0..300).try_for_each(|_| {
+            let proxy = Proxy::start((Ipv4Addr::LOCALHOST, 1))?;
+            proxy.refuse(true)?;
+            proxy.refuse(false)
+        });
+        enough.store(true, Ordering::Relaxed);
+        outcome
+    })
 }
 
 #[tokio::test]
