@@ -1,10 +1,11 @@
 //! The operator's tool, `mailroom`: what is done by hand, or by a job that watches over a repository,
 //! around the two halves of the pipe.
 //!
-//! `main → cli → templates`. A command gets its [`settings`] and an [`output`](output::Output) to
-//! write its results to; how it ended is its exit code (see [`cli`]).
+//! `main → cli →` a module for each command. It gets the [`environment`] and an
+//! [`output`](output::Output) to write its results to; how it ended is its exit code (see [`cli`]).
 
 pub mod cli;
+pub mod database;
+pub mod environment;
 pub mod output;
-pub mod settings;
 pub mod templates;

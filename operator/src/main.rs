@@ -7,8 +7,8 @@ use daemon::exit::{Exit, exit_of};
 use daemon::log::complain;
 use daemon::settings::{print, unknown};
 use operator::cli::{Cli, run};
+use operator::environment::Environment;
 use operator::output::Output;
-use operator::settings::Settings;
 
 const PROG: &str = "mailroom";
 
@@ -20,17 +20,11 @@ fn main() -> ExitCode {
     for name in unknown(std::env::vars_os()) {
         complain(PROG, format_args!("{name}: there is no such setting"));
     }
-    let settings = match Settings::from_vars(std::env::vars_os()) {
-        Ok(settings) => settings,
-        Err(problems) => {
-            complain(PROG, problems);
-            return Exit::Config.into();
-        }
-    };
-    let exit = run(cli, &settings, &mut Output::stdout()).unwrap_or_else(|error| {
-        complain(PROG, format_args!("{error:#}"));
-        exit_of(&error)
-    });
+    let exit =
+        run(cli, &Environment::of_process(), &mut Output::stdout()).unwrap_or_else(|error| {
+            complain(PROG, format_args!("{error:#}"));
+            exit_of(&error)
+        });
     exit.into()
 }
 

@@ -7,6 +7,14 @@ use anyhow::Context;
 use daemon::exit::{Exit, ExitExt};
 use serde::Serialize;
 
+/// A row of a table.
+pub trait Row: Serialize {
+    /// What stands above the columns.
+    const HEADINGS: &'static [&'static str];
+    /// What stands in them, in the same order.
+    fn cells(&self) -> Vec<String>;
+}
+
 /// Where results go. Every line is written at once, so that what was said has happened.
 pub struct Output<'a>(Box<dyn Write + 'a>);
 
@@ -43,6 +51,26 @@ impl Output<'_> {
     /// When the reader is gone.
     pub fn json(&mut self, value: &impl Serialize) -> anyhow::Result<()> {
         self.write(&(serde_json::to_string(value)? + "\n"))
+    }
+
+    /// Rows of one kind: a table for people, or a JSON object a line.
+    ///
+    /// # Errors
+    /// When the reader is gone.
+    pub fn rows<R: Row>(&mut self, rows: &[R], json: bool) -> anyhow::Result<()> {
+        if json {
+            return rows.iter().try_for_each(|row| self.json(row));
+        }
+        if rows.is_empty() {
+            return self.line("none");
+        }
+        let mut table = comfy_table::Table::new();
+        table.load_preset(comfy_table::presets::NOTHING).set_header(R::HEADINGS);
+        table.add_rows(rows.iter().map(Row::cells));
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
+        table.lines().try_for_each(|line| self.line(line.trim_end()))
     }
 
     fn write(&mut self, text: &str) -> anyhow::Result<()> {

@@ -8,7 +8,7 @@ use render::Template;
 use super::samples::{Mail, Samples};
 use super::{Action, Folder, MJML, Part, Problem, Source, html, language, mjml};
 use crate::output::Output;
-use crate::settings::Settings;
+use crate::templates::settings::Settings;
 
 /// Longest subject, in characters, with the sample data.
 const SUBJECT_CHARS_MAX: usize = 150;

@@ -4,6 +4,7 @@
 //! once; only what it has nothing to say about is [pushed](push). [`language`] knows what SES
 //! understands, [`html`] what a mail's HTML must be, [`samples`] which variables there are.
 
+pub mod commands;
 pub mod html;
 pub mod language;
 pub mod lint;
@@ -12,6 +13,7 @@ pub mod preview;
 pub mod pull;
 pub mod push;
 pub mod samples;
+pub mod settings;
 pub mod store;
 
 use std::fmt;

@@ -11,7 +11,7 @@ use self::page::Shown;
 use super::samples::{Mail, Samples};
 use super::{Action, Folder};
 use crate::output::Output;
-use crate::settings::Settings;
+use crate::templates::settings::Settings;
 
 /// The mails of each template, and what their files are called after the locale.
 const MAILS: [(Mail, &str, &str); 3] = [

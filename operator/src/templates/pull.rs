@@ -9,10 +9,11 @@ use anyhow::{Context, anyhow};
 use daemon::exit::{Exit, ExitExt};
 use render::{Catalogue, Locale};
 
-use super::store::{Store, Stored, block_on};
+use super::store::{Store, Stored};
 use super::{Folder, Part};
+use crate::database::block_on;
 use crate::output::Output;
-use crate::settings::Settings;
+use crate::templates::settings::Settings;
 
 /// How to pull.
 #[derive(Debug, Clone)]

@@ -13,10 +13,11 @@ use sender::template::{SETTING, is_name, localised};
 use serde::Serialize;
 use similar::TextDiff;
 
-use super::store::{Store, Stored, block_on};
+use super::store::{Store, Stored};
 use super::{Folder, Part, Source, language, lint};
+use crate::database::block_on;
 use crate::output::Output;
-use crate::settings::Settings;
+use crate::templates::settings::Settings;
 
 /// How to push.
 #[derive(Debug, Clone)]

@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 use std::error::Error;
-use std::future::Future;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
@@ -122,14 +121,6 @@ impl Store {
         sleep_until(self.next.get()).await;
         self.next.set(Instant::now() + self.pace);
     }
-}
-
-/// Runs what talks to SES.
-///
-/// # Errors
-/// What it fails with.
-pub fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
 }
 
 /// Not all that speak SES's language name the error.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use operator::settings::Settings;
+use operator::templates::settings::Settings;
 use operator::templates::{Folder, lint};
 
 use crate::support::{folder, mailroom, ours, put, text};
