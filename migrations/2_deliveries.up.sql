@@ -97,8 +97,10 @@ CREATE TABLE deliveries (
     token         bigint         PRIMARY KEY,
     due_at        timestamptz    NOT NULL DEFAULT clock_timestamp(),
     dispatched_at timestamptz,
+    promised_at   timestamptz    NOT NULL DEFAULT clock_timestamp(),
     queue         job_type       NOT NULL,
     state         delivery_state NOT NULL DEFAULT 'pending',
+    action        token_action,
     holder        integer,
     attempts      integer        NOT NULL DEFAULT 0,
     priority      smallint       NOT NULL,
@@ -118,6 +120,8 @@ CREATE TABLE deliveries (
 CREATE INDEX deliveries_due_idx ON deliveries (queue, priority, due_at) WITH (fillfactor = 70);
 
 COMMENT ON TABLE deliveries IS 'One row per token whose mail is outstanding; settled ones are gone';
+COMMENT ON COLUMN deliveries.promised_at IS 'When it was written; due_at moves, this does not';
+COMMENT ON COLUMN deliveries.action IS 'The token''s, for those who count; NULL: not said';
 COMMENT ON COLUMN deliveries.holder IS 'The holder that claimed or began it';
 COMMENT ON COLUMN deliveries.attempts IS 'Provider calls begun and counted';
 COMMENT ON COLUMN deliveries.dispatches IS 'Times claimed since it was last begun';
@@ -133,17 +137,22 @@ CREATE TYPE delivery_outcome AS ENUM (
 CREATE TABLE delivery_log (
     at          timestamptz      NOT NULL DEFAULT clock_timestamp(),
     token       bigint           NOT NULL,
+    promised_at timestamptz,
     attempt     integer          NOT NULL,
     outcome     delivery_outcome NOT NULL,
+    action      token_action,
     transport   text,
     provider_id text,
     detail      text
 );
 
 CREATE INDEX delivery_log_token_idx ON delivery_log (token);
-CREATE INDEX delivery_log_at_idx ON delivery_log USING brin (at);
+-- Each outcome has a retention, and a rate, of its own: a range of this.
+CREATE INDEX delivery_log_outcome_idx ON delivery_log (outcome, at);
 
 COMMENT ON TABLE delivery_log IS 'One row per event in the life of a delivery';
+COMMENT ON COLUMN delivery_log.promised_at IS 'Of its delivery; NULL: not known any more';
+COMMENT ON COLUMN delivery_log.action IS 'Of its delivery; NULL: not known any more';
 COMMENT ON COLUMN delivery_log.provider_id IS 'The provider''s message id';
 COMMENT ON COLUMN delivery_log.detail IS 'In words, without addresses';
 
@@ -229,8 +238,8 @@ CREATE TRIGGER before_account_insert AFTER INSERT ON accounts
 CREATE OR REPLACE FUNCTION trg_after_token_inserted() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
-    INSERT INTO deliveries (token, queue, priority)
-    SELECT i.id, coalesce(a.queue, mailroom_unknown_action(i.action)), a.priority
+    INSERT INTO deliveries (token, queue, priority, action)
+    SELECT i.id, coalesce(a.queue, mailroom_unknown_action(i.action)), a.priority, i.action
     FROM inserted AS i LEFT JOIN actions AS a ON a.action = i.action
     ORDER BY i.id;
 
@@ -280,8 +289,8 @@ DECLARE
 BEGIN
     FOR owed_to IN
         WITH owed AS (
-            INSERT INTO deliveries (token, queue, priority)
-            SELECT t.id, a.queue, a.priority
+            INSERT INTO deliveries (token, queue, priority, action)
+            SELECT t.id, a.queue, a.priority, a.action
             FROM tokens AS t JOIN actions AS a ON a.action = t.action
             WHERE t.account = NEW.id
               AND t.consumed_at IS NULL
@@ -361,8 +370,8 @@ WHERE id > coalesce((SELECT last_seq FROM jobs WHERE job_type = 'mailroom'), 0)
   AND (code IS NULL OR code !~ '^[0-9]{5}$');
 
 -- Up to its cursor the original collector has handed tokens over; they are not mailed again.
-INSERT INTO deliveries (token, queue, priority)
-SELECT t.id, a.queue, a.priority
+INSERT INTO deliveries (token, queue, priority, action)
+SELECT t.id, a.queue, a.priority, a.action
 FROM tokens AS t JOIN actions AS a ON a.action = t.action
 WHERE t.id > coalesce((SELECT last_seq FROM jobs WHERE job_type = 'mailroom'), 0)
   AND t.consumed_at IS NULL

@@ -42,7 +42,9 @@ due AS MATERIALIZED (
         ) AS floor
     ) AS f
     CROSS JOIN LATERAL (
-        SELECT d.token, d.priority, d.due_at, d.attempts, d.dispatches FROM deliveries AS d
+        SELECT
+            d.token, d.priority, d.due_at, d.attempts, d.dispatches, d.action, d.promised_at
+        FROM deliveries AS d
         WHERE d.queue = $3::text::job_type AND d.priority = p.priority
           AND d.due_at <= now() AND d.state = 'pending'
           AND d.due_at >= coalesce(f.floor, '-infinity')
@@ -54,7 +56,8 @@ due AS MATERIALIZED (
 ),
 examined AS MATERIALIZED (
     SELECT
-        due.token, due.attempts, due.dispatches, due.priority, due.due_at,
+        due.token, due.attempts, due.dispatches, due.priority, due.due_at, due.action,
+        due.promised_at,
         row_number() OVER (ORDER BY due.priority, due.due_at, due.token) AS place,
         t.secret, t.code, t.account, a.email, a.login, k.number, k.path, k.code_signed, k.statuses,
         CASE
@@ -104,8 +107,8 @@ skipped AS (
     WHERE d.token = v.token AND v.skipped_because IS NOT NULL
 ),
 logged AS (
-    INSERT INTO delivery_log (token, attempt, outcome, detail)
-    SELECT v.token, v.attempts, 'skipped', v.skipped_because
+    INSERT INTO delivery_log (token, action, promised_at, attempt, outcome, detail)
+    SELECT v.token, v.action, v.promised_at, v.attempts, 'skipped', v.skipped_because
     FROM verdicts AS v WHERE v.skipped_because IS NOT NULL
 )
 SELECT

@@ -7,7 +7,7 @@ WITH rejected AS MATERIALIZED (
     WHERE mailroom_session($1::integer)
 ),
 mine AS MATERIALIZED (
-    SELECT d.token, d.attempts, r.reason
+    SELECT d.token, d.action, d.promised_at, d.attempts, r.reason
     FROM rejected AS r JOIN deliveries AS d ON d.token = r.token
     WHERE d.holder = $2::integer AND d.state = 'dispatched'
     ORDER BY d.token FOR NO KEY UPDATE OF d
@@ -15,5 +15,5 @@ mine AS MATERIALIZED (
 gone AS (
     DELETE FROM deliveries AS d USING mine WHERE d.token = mine.token
 )
-INSERT INTO delivery_log (token, attempt, outcome, detail)
-SELECT mine.token, mine.attempts, 'failed', mine.reason FROM mine;
+INSERT INTO delivery_log (token, action, promised_at, attempt, outcome, detail)
+SELECT mine.token, mine.action, mine.promised_at, mine.attempts, 'failed', mine.reason FROM mine;

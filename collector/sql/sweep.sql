@@ -46,7 +46,7 @@ held AS MATERIALIZED (
     WHERE d.queue = $3::text::job_type AND d.state <> 'pending'
 ),
 taken AS MATERIALIZED (
-    SELECT d.token, d.state, d.attempts, h.deleted,
+    SELECT d.token, d.action, d.promised_at, d.state, d.attempts, h.deleted,
         h.expired AND (d.state = 'sending' OR NOT s.live) AS over,
         d.state = 'dispatched' AND NOT h.abandoned AND s.live AS lost
     FROM held AS h CROSS JOIN senders AS s
@@ -72,8 +72,8 @@ unconfirmed AS (
     WHERE d.token = taken.token AND taken.over
 ),
 logged AS (
-    INSERT INTO delivery_log (token, attempt, outcome, detail)
-    SELECT taken.token, taken.attempts, 'unconfirmed'::delivery_outcome,
+    INSERT INTO delivery_log (token, action, promised_at, attempt, outcome, detail)
+    SELECT taken.token, taken.action, taken.promised_at, taken.attempts, 'unconfirmed'::delivery_outcome,
         CASE taken.state
             WHEN 'sending' THEN 'the sender ended during the call'
             ELSE 'handed over and never acknowledged'
@@ -83,10 +83,12 @@ logged AS (
         END
     FROM taken WHERE taken.over
     UNION ALL
-    SELECT taken.token, taken.attempts, 'ambiguous', 'the sender ended during the call'
+    SELECT taken.token, taken.action, taken.promised_at, taken.attempts, 'ambiguous',
+        'the sender ended during the call'
     FROM taken WHERE taken.state = 'sending' AND NOT taken.over
     UNION ALL
-    SELECT taken.token, taken.attempts, 'deferred', 'lost between the collector and the sender'
+    SELECT taken.token, taken.action, taken.promised_at, taken.attempts, 'deferred',
+        'lost between the collector and the sender'
     FROM taken WHERE taken.lost
 )
 SELECT

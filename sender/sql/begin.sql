@@ -17,7 +17,7 @@ WITH asked AS MATERIALIZED (
 ),
 found AS MATERIALIZED (
     SELECT
-        d.token, d.state, d.attempts, asked.place,
+        d.token, d.state, d.attempts, d.promised_at, asked.place, k.action,
         k.action::text AS label, a.locale, t.data::text AS data, t.expires_at,
         CASE
             WHEN t.consumed_at IS NOT NULL THEN 'skipped'
@@ -60,8 +60,8 @@ dropped AS (
     WHERE d.token = f.token AND f.outcome IS NOT NULL
 ),
 logged AS (
-    INSERT INTO delivery_log (token, attempt, outcome, detail)
-    SELECT f.token, f.attempts, f.outcome::delivery_outcome, f.reason
+    INSERT INTO delivery_log (token, action, promised_at, attempt, outcome, detail)
+    SELECT f.token, f.action, f.promised_at, f.attempts, f.outcome::delivery_outcome, f.reason
     FROM found AS f WHERE f.outcome IS NOT NULL
 )
 SELECT begun.place, begun.token, begun.attempts, begun.ambiguities::integer AS ambiguities,

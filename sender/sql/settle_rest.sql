@@ -11,7 +11,7 @@ WITH results AS MATERIALIZED (
     WHERE mailroom_session($1::integer)
 ),
 mine AS MATERIALIZED (
-    SELECT d.token, d.attempts, r.outcome, r.detail, r.again_in, r.counted
+    SELECT d.token, d.action, d.promised_at, d.attempts, r.outcome, r.detail, r.again_in, r.counted
     FROM results AS r JOIN deliveries AS d ON d.token = r.token
     WHERE d.state = 'sending' AND d.holder = ANY ($2::integer[])
     ORDER BY d.token FOR NO KEY UPDATE OF d
@@ -30,8 +30,8 @@ gone AS (
     WHERE d.token = mine.token AND mine.again_in IS NULL
 ),
 logged AS (
-    INSERT INTO delivery_log (token, attempt, outcome, transport, detail)
-    SELECT mine.token, mine.attempts, mine.outcome::delivery_outcome, $3::text, mine.detail
+    INSERT INTO delivery_log (token, action, promised_at, attempt, outcome, transport, detail)
+    SELECT mine.token, mine.action, mine.promised_at, mine.attempts, mine.outcome::delivery_outcome, $3::text, mine.detail
     FROM mine
 )
 SELECT (SELECT count(*) FROM mine) AS settled, (

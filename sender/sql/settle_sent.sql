@@ -9,17 +9,17 @@ WITH done AS MATERIALIZED (
     WHERE mailroom_session($1::integer)
 ),
 locked AS MATERIALIZED (
-    SELECT d.token FROM done JOIN deliveries AS d ON d.token = done.token
+    SELECT d.token, d.action, d.promised_at FROM done JOIN deliveries AS d ON d.token = done.token
     ORDER BY d.token FOR NO KEY UPDATE OF d
 ),
 gone AS (
     DELETE FROM deliveries AS d USING locked WHERE d.token = locked.token
 )
-INSERT INTO delivery_log (token, attempt, outcome, transport, provider_id)
-SELECT done.token, done.attempt, 'sent', $2::text, done.provider_id
-FROM done
+INSERT INTO delivery_log (token, action, promised_at, attempt, outcome, transport, provider_id)
+SELECT done.token, l.action, l.promised_at, done.attempt, 'sent', $2::text, done.provider_id
+FROM done LEFT JOIN locked AS l ON l.token = done.token
 WHERE NOT EXISTS (
-    SELECT FROM delivery_log AS l
-    WHERE l.token = done.token AND l.attempt = done.attempt AND l.outcome = 'sent'
-      AND l.provider_id IS NOT DISTINCT FROM done.provider_id
+    SELECT FROM delivery_log AS e
+    WHERE e.token = done.token AND e.attempt = done.attempt AND e.outcome = 'sent'
+      AND e.provider_id IS NOT DISTINCT FROM done.provider_id
 );

@@ -11,11 +11,13 @@ pub enum Role {
     Sender,
     /// Of the application's.
     Application,
+    /// Of those who look after it.
+    Operator,
 }
 
 impl Role {
     /// All of them.
-    pub const ALL: [Role; 3] = [Role::Collector, Role::Sender, Role::Application];
+    pub const ALL: [Role; 4] = [Role::Collector, Role::Sender, Role::Application, Role::Operator];
 }
 
 impl fmt::Display for Role {
@@ -25,6 +27,7 @@ impl fmt::Display for Role {
             Role::Collector => "mailroom_collector",
             Role::Sender => "mailroom_sender",
             Role::Application => "mailroom_application",
+            Role::Operator => "mailroom_operator",
         })
     }
 }

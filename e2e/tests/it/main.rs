@@ -17,6 +17,7 @@ mod idle;
 mod memory;
 mod minutes;
 mod new_kind;
+mod operations;
 mod outage;
 mod pipe;
 #[cfg(debug_assertions)]

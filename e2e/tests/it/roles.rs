@@ -103,6 +103,42 @@ async fn an_application_signs_up_and_reads_but_neither_promises_nor_settles() {
     db.execute(may).await.unwrap();
 }
 
+#[tokio::test]
+async fn an_operator_puts_mail_right_and_learns_no_secret() {
+    let db = Database::fresh().await.unwrap();
+    db.execute(&sign_up("role", 1)).await.unwrap();
+    let not = [
+        "SELECT secret FROM tokens",
+        "SELECT code FROM tokens",
+        "SELECT data FROM tokens",
+        "SELECT * FROM accounts",
+        "UPDATE accounts SET status = 'active'",
+        "UPDATE tokens SET consumed_at = 1",
+        "DELETE FROM tokens",
+        "INSERT INTO tokens (account, action) VALUES (1, 'activation')",
+        "UPDATE delivery_log SET outcome = 'sent'",
+        "UPDATE delivery_totals SET count = 0",
+        "UPDATE delivery_totals_until SET counted_until = 'infinity'",
+        "UPDATE actions SET path = '/x'",
+        "DELETE FROM holders",
+        "SELECT mailroom_hold_accounts('{1}')",
+        "SELECT mailroom_roles()",
+    ];
+    denied(&db, Role::Operator, &not).await;
+    let may = "SET LOCAL ROLE mailroom_operator;
+        SELECT id, email, login, status FROM accounts;
+        UPDATE tokens SET expires_at = expires_at + 60;
+        SELECT state FROM delivery_status;
+        UPDATE deliveries SET due_at = now();
+        INSERT INTO delivery_log (token, attempt, outcome) SELECT token, 0, 'failed' FROM deliveries;
+        DELETE FROM deliveries;
+        SELECT mailroom_count_log(), mailroom_purge(now(), now(), 10);
+        SELECT count FROM mailroom_totals();
+        DELETE FROM delivery_log;
+        SELECT number FROM holders;";
+    db.execute(may).await.unwrap();
+}
+
 /// What runs with its owner's rights must not be a superuser's.
 #[tokio::test]
 async fn what_a_trigger_may_do_is_what_mailroom_needs() {
@@ -193,6 +229,7 @@ async fn who_may_not_make_roles_keeps_everything_until_somebody_who_may_does() {
     // What docs/SCHEMA.md asks of a superuser, and then of the owner.
     let superuser = "CREATE ROLE mailroom_owner; CREATE ROLE mailroom_collector LOGIN;
         CREATE ROLE mailroom_sender LOGIN; CREATE ROLE mailroom_application;
+        CREATE ROLE mailroom_operator;
         GRANT mailroom_owner TO owner";
     world.db.execute(superuser).await.unwrap();
     let again = "SET LOCAL ROLE owner; SELECT mailroom_roles(); SELECT mailroom_roles()";

@@ -4,10 +4,12 @@
 --   mailroom_collector    claims, and looks after what others held; reads what is on a line
 --   mailroom_sender       begins and settles; reads neither codes nor logins
 --   mailroom_application  signs up, uses tokens up, and looks at what became of its mail
+--   mailroom_operator     looks at everything but secrets, codes and what they sign in with; puts mail
+--                         right that went wrong; forgets the old
 --
 -- None can log in; give them to roles that can. They belong to the whole server: this database takes
 -- those that are there already. Whoever migrates and may not make roles, or not give tables away, is
--- warned and keeps everything. It is made up for in two steps: somebody who may makes the four roles
+-- warned and keeps everything. It is made up for in two steps: somebody who may makes the five roles
 -- and grants mailroom_owner to the one who migrated, who then calls mailroom_roles().
 BEGIN;
 
@@ -33,7 +35,8 @@ DECLARE
     thing text[];
 BEGIN
     FOREACH role IN ARRAY ARRAY[
-        'mailroom_owner', 'mailroom_collector', 'mailroom_sender', 'mailroom_application'
+        'mailroom_owner', 'mailroom_collector', 'mailroom_sender', 'mailroom_application',
+        'mailroom_operator'
     ]::name[] LOOP
         CONTINUE WHEN EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.rolname = role);
         BEGIN
@@ -57,12 +60,14 @@ BEGIN
 
     EXECUTE pg_catalog.format(
         'GRANT USAGE ON SCHEMA %s
-            TO mailroom_owner, mailroom_collector, mailroom_sender, mailroom_application', schema
+            TO mailroom_owner, mailroom_collector, mailroom_sender, mailroom_application,
+                mailroom_operator', schema
     );
 
-    -- What the triggers read. FOR SHARE asks for the right to change some column.
+    -- What the triggers, and those who count, read. FOR SHARE asks for the right to change some column.
     GRANT SELECT (id, status), UPDATE (status_changed_at) ON accounts TO mailroom_owner;
-    GRANT SELECT (id, account, action, expires_at, consumed_at) ON tokens TO mailroom_owner;
+    GRANT SELECT (id, account, action, expires_at, consumed_at, created_at) ON tokens
+        TO mailroom_owner;
 
     GRANT SELECT (id, email, login, status) ON accounts TO mailroom_collector;
     GRANT SELECT (id, account, action, secret, code, expires_at, consumed_at) ON tokens
@@ -72,7 +77,8 @@ BEGIN
     GRANT SELECT, DELETE,
         UPDATE (due_at, dispatched_at, state, holder, dispatches, ambiguities)
         ON deliveries TO mailroom_collector;
-    GRANT INSERT (token, attempt, outcome, detail) ON delivery_log TO mailroom_collector;
+    GRANT INSERT (token, action, promised_at, attempt, outcome, detail) ON delivery_log
+        TO mailroom_collector;
     GRANT SELECT, DELETE, INSERT (kind, host, pid, version), UPDATE (missing_since) ON holders
         TO mailroom_collector;
 
@@ -83,8 +89,9 @@ BEGIN
     GRANT SELECT, DELETE,
         UPDATE (due_at, dispatched_at, state, holder, attempts, dispatches, ambiguities)
         ON deliveries TO mailroom_sender;
-    GRANT SELECT, INSERT (token, attempt, outcome, transport, provider_id, detail) ON delivery_log
-        TO mailroom_sender;
+    GRANT SELECT,
+        INSERT (token, action, promised_at, attempt, outcome, transport, provider_id, detail)
+        ON delivery_log TO mailroom_sender;
     GRANT SELECT, INSERT (kind, host, pid, version) ON holders TO mailroom_sender;
 
     GRANT SELECT, INSERT, UPDATE, DELETE ON accounts TO mailroom_application;
@@ -93,10 +100,27 @@ BEGIN
     GRANT USAGE ON SEQUENCE accounts_id_seq, tokens_id_seq TO mailroom_application;
     GRANT SELECT ON actions, delivery_log, delivery_status TO mailroom_application;
 
+    GRANT SELECT (id, email, login, status, locale, created_at) ON accounts TO mailroom_operator;
+    GRANT SELECT (id, account, action, expires_at, consumed_at, created_at), UPDATE (expires_at)
+        ON tokens TO mailroom_operator;
+    GRANT SELECT ON actions, jobs, holders, delivery_status, delivery_totals, delivery_totals_until
+        TO mailroom_operator;
+    GRANT SELECT, INSERT, UPDATE, DELETE ON deliveries TO mailroom_operator;
+    GRANT SELECT, INSERT, DELETE ON delivery_log TO mailroom_operator;
+
+    -- Everybody can see whether the schema is theirs. (psql keeps no such table.)
+    IF to_regclass('schema_migrations'::text) IS NOT NULL THEN
+        GRANT SELECT ON schema_migrations TO mailroom_collector, mailroom_sender,
+            mailroom_application, mailroom_operator;
+    END IF;
+
     -- A dump without privileges has forgotten this.
     REVOKE EXECUTE ON FUNCTION mailroom_hold_accounts(bigint[]), trg_after_token_inserted(),
-        trg_after_account_status_change() FROM PUBLIC;
+        trg_after_account_status_change(), mailroom_count_log(),
+        mailroom_purge(timestamptz, timestamptz, integer) FROM PUBLIC;
     GRANT EXECUTE ON FUNCTION mailroom_hold_accounts(bigint[]) TO mailroom_collector;
+    GRANT EXECUTE ON FUNCTION mailroom_count_log(),
+        mailroom_purge(timestamptz, timestamptz, integer) TO mailroom_collector, mailroom_operator;
 
     -- What runs with its owner's rights shall have few: not those of a superuser who migrated.
     BEGIN
@@ -109,7 +133,8 @@ BEGIN
         END IF;
         FOREACH thing SLICE 1 IN ARRAY ARRAY[
             ['TABLE', 'actions'], ['TABLE', 'deliveries'], ['TABLE', 'delivery_log'],
-            ['TABLE', 'holders'], ['VIEW', 'delivery_status']
+            ['TABLE', 'holders'], ['VIEW', 'delivery_status'], ['TABLE', 'delivery_totals'],
+            ['TABLE', 'delivery_totals_until']
         ] LOOP
             CONTINUE WHEN (
                 SELECT c.relowner FROM pg_catalog.pg_class AS c WHERE c.oid = thing[2]::regclass
@@ -122,7 +147,8 @@ BEGIN
         END LOOP;
         FOREACH thing SLICE 1 IN ARRAY ARRAY[
             ['mailroom_hold_accounts(bigint[])'], ['trg_after_token_inserted()'],
-            ['trg_after_account_status_change()']
+            ['trg_after_account_status_change()'], ['mailroom_count_log()'],
+            ['mailroom_purge(timestamptz, timestamptz, integer)']
         ] LOOP
             CONTINUE WHEN (
                 SELECT p.proowner FROM pg_catalog.pg_proc AS p WHERE p.oid = thing[1]::regprocedure

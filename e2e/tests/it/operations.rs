@@ -1,0 +1,147 @@
+//! Day after day: tokens used up, totals kept, the log purged.
+
+use testkit::{Database, Role};
+
+use crate::support::{accounts, recovery, sign_up};
+
+/// `account|refusal` of using up this token as the application, each in a transaction of its own.
+async fn consume(db: &Database, token: &str, action: &str) -> String {
+    db.query_text(&format!(
+        "SELECT concat_ws('|', c.account, c.refusal)
+         FROM consume_token((SELECT secret FROM tokens WHERE {token}), '{action}') AS c"
+    ))
+    .await
+    .unwrap()
+}
+
+#[tokio::test]
+async fn a_token_is_used_up_once_and_why_not_is_told() {
+    let db = Database::fresh().await.unwrap();
+    db.execute(&sign_up("used", 4)).await.unwrap();
+    db.execute(&recovery("active")).await.unwrap();
+    let status = "SELECT status FROM accounts WHERE id = 1";
+    assert_eq!(consume(&db, "id = 1", "password_recovery").await, "unknown", "another action's");
+    assert_eq!(db.query_text(status).await.unwrap(), "provisioned");
+    assert_eq!(consume(&db, "id = 1", "activation").await, "1");
+    assert_eq!(db.query_text(status).await.unwrap(), "active");
+    assert_eq!(consume(&db, "id = 1", "activation").await, "used");
+    assert_eq!(consume(&db, "id = 99", "activation").await, "unknown");
+
+    db.execute("UPDATE tokens SET expires_at = extract(epoch FROM now()) - 1 WHERE id = 2")
+        .await
+        .unwrap();
+    assert_eq!(consume(&db, "id = 2", "activation").await, "expired");
+    db.execute("UPDATE accounts SET status = 'suspended' WHERE id = 3").await.unwrap();
+    assert_eq!(consume(&db, "id = 3", "activation").await, "ineligible");
+    let left = "SELECT count(*) FROM tokens WHERE id IN (2, 3) AND consumed_at IS NULL";
+    assert_eq!(db.query_i64(left).await.unwrap(), 2);
+
+    db.execute("UPDATE tokens SET data = '{\"plan\": 7}' WHERE id = 5").await.unwrap();
+    let role = Role::Application;
+    let data = format!(
+        "SET LOCAL ROLE {role}; CREATE TEMP TABLE got ON COMMIT DROP AS
+         SELECT * FROM consume_token((SELECT secret FROM tokens WHERE id = 5), 'password_recovery');
+         DO $$ BEGIN ASSERT (SELECT data ->> 'plan' = '7' AND refusal IS NULL FROM got); END $$"
+    );
+    db.execute(&data).await.unwrap();
+}
+
+/// Of all who try at once, one succeeds; and a deletion of the account that comes in between meets
+/// no deadlock.
+#[tokio::test]
+async fn of_two_who_use_a_token_at_once_one_does() {
+    let db = Database::fresh().await.unwrap();
+    db.execute(&sign_up("race", 1)).await.unwrap();
+    let (first, second, remover) =
+        (db.client().await.unwrap(), db.client().await.unwrap(), db.client().await.unwrap());
+    let sql = "SELECT c.refusal FROM consume_token(
+        (SELECT secret FROM tokens WHERE id = 1), 'activation') AS c";
+    first.batch_execute("BEGIN").await.unwrap();
+    let refusal: Option<String> = first.query_one(sql, &[]).await.unwrap().get(0);
+    assert_eq!(refusal, None);
+    let late = tokio::spawn(async move { second.query_one(sql, &[]).await.unwrap().get(0) });
+    let waiting = "SELECT count(*) = 1 FROM pg_stat_activity
+        WHERE wait_event_type = 'Lock' AND query LIKE 'SELECT c.refusal%'";
+    db.wait_until(waiting, crate::SOON).await.unwrap();
+    let removed = tokio::spawn(async move {
+        remover.batch_execute("DELETE FROM accounts WHERE id = 1").await.unwrap();
+    });
+    let both = "SELECT count(*) = 2 FROM pg_stat_activity WHERE wait_event_type = 'Lock'
+        AND (query LIKE 'SELECT c.refusal%' OR query LIKE 'DELETE FROM accounts%')";
+    db.wait_until(both, crate::SOON).await.unwrap();
+    first.batch_execute("COMMIT").await.unwrap();
+    let refusal: Option<String> = late.await.unwrap();
+    assert!(matches!(refusal.as_deref(), Some("used" | "unknown")), "{refusal:?}");
+    removed.await.unwrap();
+}
+
+/// A log of mail of every outcome, `age` old: so many mails took so many seconds each.
+fn past(age: &str, mails: i64, seconds: f64) -> String {
+    format!(
+        "INSERT INTO delivery_log (at, token, promised_at, attempt, outcome, action)
+         SELECT now() - interval '{age}', -n, now() - interval '{age}' - interval '{seconds} s', 1,
+             o.outcome, 'activation'
+         FROM generate_series(1, {mails}) AS n,
+             unnest(enum_range(NULL::delivery_outcome)) AS o (outcome);"
+    )
+}
+
+async fn count_all(db: &Database) {
+    while db.query_text("SELECT mailroom_count_log()").await.unwrap() == "t" {}
+}
+
+const SENT: &str = "SELECT coalesce(string_agg(bucket || ':' || count, ' ' ORDER BY bucket), '')
+    FROM mailroom_totals() WHERE outcome = 'sent' AND action = 'activation'";
+
+#[tokio::test]
+async fn totals_are_the_same_counted_or_not_purged_or_not() {
+    let db = Database::fresh().await.unwrap();
+    for (age, mails, seconds) in
+        [("40 days", 3, 0.05), ("39 days", 2, 0.1), ("2 hours", 4, 0.100_001), ("1 s", 1, 7200.0)]
+    {
+        db.execute(&past(age, mails, seconds)).await.unwrap();
+    }
+    let all = "0:5 1:4 12:1";
+    assert_eq!(db.query_text(SENT).await.unwrap(), all);
+    count_all(&db).await;
+    assert_eq!(db.query_text(SENT).await.unwrap(), all);
+    let counted = "SELECT sum(count)::bigint FROM delivery_totals WHERE outcome = 'sent'";
+    assert_eq!(db.query_i64(counted).await.unwrap(), 9, "the young may not all be there yet");
+
+    let purge = "SELECT mailroom_purge(now() - interval '30 days', now() - interval '90 days', 7)";
+    let mut purged = Vec::new();
+    while purged.last() != Some(&0) {
+        purged.push(db.query_i64(purge).await.unwrap());
+    }
+    // sent, deferred, throttled, ambiguous of five mails.
+    assert_eq!(purged, [7, 7, 6, 0]);
+    let left = "SELECT count(*) FROM delivery_log WHERE at < now() - interval '30 days'
+        AND outcome NOT IN ('skipped', 'failed', 'unconfirmed')";
+    assert_eq!(db.query_i64(left).await.unwrap(), 0);
+    assert_eq!(db.query_i64("SELECT count(*) FROM delivery_log").await.unwrap(), 50);
+    assert_eq!(db.query_text(SENT).await.unwrap(), all);
+    let outcomes = "SELECT string_agg(DISTINCT count::text, ' ') FROM (
+        SELECT sum(count)::bigint AS count FROM mailroom_totals() GROUP BY outcome) AS o";
+    assert_eq!(db.query_text(outcomes).await.unwrap(), "10");
+}
+
+#[tokio::test]
+async fn what_is_still_needed_is_not_purged() {
+    let db = Database::fresh().await.unwrap();
+    // Outstanding; skipped, and a status may bring it back; skipped, and used up; not counted.
+    db.execute(&accounts("needed", 3)).await.unwrap();
+    db.execute(
+        "DELETE FROM deliveries WHERE token > 1;
+         UPDATE tokens SET consumed_at = 1 WHERE id = 3;
+         INSERT INTO delivery_log (at, token, attempt, outcome)
+         SELECT now() - interval '1 year', t, 1, 'skipped' FROM generate_series(1, 3) AS t;",
+    )
+    .await
+    .unwrap();
+    let purge = "SELECT mailroom_purge('infinity', 'infinity', 100)";
+    assert_eq!(db.query_i64(purge).await.unwrap(), 0, "nothing is counted");
+    count_all(&db).await;
+    assert_eq!(db.query_i64(purge).await.unwrap(), 1);
+    let left = "SELECT string_agg(token::text, ' ' ORDER BY token) FROM delivery_log";
+    assert_eq!(db.query_text(left).await.unwrap(), "1 2");
+}
