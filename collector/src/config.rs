@@ -9,11 +9,15 @@ use daemon::settings::{Problems, said};
 use mailroom::SecretKey;
 use serde::Deserialize;
 
+use crate::purges::Retention;
+
 /// What `--help` prints.
 pub const HELP: &str = include_str!("help.txt");
 
 /// PostgreSQL cuts longer identifiers short.
 const CHANNEL_BYTES_MAX: usize = 63;
+
+const HOUR_SECONDS: u64 = 60 * 60;
 
 /// The variables, called as in the environment without `MAILROOM_`.
 #[derive(Debug, Default, Deserialize)]
@@ -27,6 +31,9 @@ struct Said {
     healthcheck_interval: Option<String>,
     batch_timeout: Option<String>,
     batch_limit: Option<String>,
+    purge: Option<String>,
+    purge_sent_hours: Option<String>,
+    purge_others_hours: Option<String>,
     log: Option<String>,
     log_format: Option<String>,
 }
@@ -48,6 +55,8 @@ pub struct Config {
     pub batch_timeout: Duration,
     /// Rows of a batch.
     pub batch_limit: u32,
+    /// How long the delivery log is kept; `None`: it is somebody else's to purge.
+    pub retention: Option<Retention>,
     /// What is logged.
     pub log: LogSettings,
 }
@@ -96,6 +105,8 @@ impl Config {
         let most = mailroom::line::ROWS_PER_LINE_MAX as u64;
         let batch_limit =
             problems.number("MAILROOM_BATCH_LIMIT", said.batch_limit, 10, 1..=most, "rows");
+        let retention =
+            retention(&mut problems, said.purge, said.purge_sent_hours, said.purge_others_hours);
         let log = LogSettings::from_said(&mut problems, said.log, said.log_format);
         let (Some(database), Some(secret_key)) = (database, secret_key) else {
             return Err(problems);
@@ -108,16 +119,29 @@ impl Config {
             healthcheck_interval,
             batch_timeout,
             batch_limit: u32::try_from(batch_limit).unwrap_or(u32::MAX),
+            retention,
             log,
         })
     }
 
     /// The effective settings, a line each, secrets as `set`.
     pub fn describe(&self) -> String {
+        let purge = self.retention.map_or_else(
+            || "MAILROOM_PURGE=false\n".to_owned(),
+            |Retention { sent, others }| {
+                let hours = |kept: Duration| kept.as_secs() / HOUR_SECONDS;
+                format!(
+                    "MAILROOM_PURGE=true\nMAILROOM_PURGE_SENT_HOURS={}\n\
+                     MAILROOM_PURGE_OTHERS_HOURS={}\n",
+                    hours(sent),
+                    hours(others)
+                )
+            },
+        );
         format!(
             "MAILROOM_DATABASE_URL={}\nMAILROOM_SECRET_KEY=set\nMAILROOM_CHANNEL_NAME={}\n\
              MAILROOM_QUEUE_NAME={}\nMAILROOM_HEALTHCHECK_INTERVAL={}\nMAILROOM_BATCH_TIMEOUT={}\n\
-             MAILROOM_BATCH_LIMIT={}\n{}",
+             MAILROOM_BATCH_LIMIT={}\n{purge}{}",
             self.database.describe(),
             self.channel,
             self.queue,
@@ -127,4 +151,20 @@ impl Config {
             self.log.describe(),
         )
     }
+}
+
+/// The hours are checked whether they are used or not.
+fn retention(
+    problems: &mut Problems,
+    purge: Option<String>,
+    sent: Option<String>,
+    others: Option<String>,
+) -> Option<Retention> {
+    let mut kept = |name, said, default| {
+        let hours = problems.number(name, said, default, 1..=1_000_000, "h");
+        Duration::from_secs(hours * HOUR_SECONDS)
+    };
+    let sent = kept("MAILROOM_PURGE_SENT_HOURS", sent, 720);
+    let others = kept("MAILROOM_PURGE_OTHERS_HOURS", others, 2160);
+    problems.flag("MAILROOM_PURGE", purge, false).then_some(Retention { sent, others })
 }

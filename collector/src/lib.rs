@@ -9,6 +9,7 @@ pub mod config;
 pub mod emitter;
 pub mod floors;
 pub mod lines;
+pub mod purges;
 pub mod queue;
 pub mod run;
 pub mod sweeps;

@@ -9,6 +9,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use crate::floors::Floors;
+use crate::purges::Retention;
 
 const CHECK: Sql = sql!("check");
 const CLAIM: Sql = sql!("claim");
@@ -20,11 +21,15 @@ const DISARM: Sql = sql!("disarm");
 const LOOK: Sql = sql!("look");
 const SWEEP: Sql = sql!("sweep");
 const PRUNE: Sql = sql!("prune");
+const PURGE: Sql = sql!("purge");
 const REPORT: Sql = sql!("report");
 
+/// Rows of the log that are forgotten in one go: a matter of milliseconds, since mail may be waiting.
+const PURGE_ROWS: i32 = 500;
+
 /// Every statement, for the test that prepares each against the schema.
-pub const ALL: [Sql; 11] =
-    [CHECK, CLAIM, REJECT, RELEASE, RELABEL, ARM, DISARM, LOOK, SWEEP, PRUNE, REPORT];
+pub const ALL: [Sql; 12] =
+    [CHECK, CLAIM, REJECT, RELEASE, RELABEL, ARM, DISARM, LOOK, SWEEP, PRUNE, PURGE, REPORT];
 
 /// A delivery that is ours to hand over, as the database has it: nothing of it is trusted yet.
 #[derive(Clone)]
@@ -203,6 +208,16 @@ impl<'a> Queue<'a> {
             held: row.get("held"),
             grace_ends_in: seconds(&row, "grace_ends_in"),
         })
+    }
+
+    /// Counts and forgets some of what the log says: how many rows, and whether there are more.
+    pub async fn purge(&self, retention: Retention) -> Result<(u64, bool), Trouble> {
+        let (backend, _) = self.me();
+        let (sent, others) = (retention.sent.as_secs_f64(), retention.others.as_secs_f64());
+        let params: [&(dyn ToSql + Sync); 4] = [&backend, &sent, &others, &PURGE_ROWS];
+        let row = self.session.one(PURGE, &params).await?;
+        let rows: i32 = row.get("rows");
+        Ok((u64::try_from(rows).unwrap_or_default(), row.get("more")))
     }
 
     /// Forgets holders that have long been gone.

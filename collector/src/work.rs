@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::emitter::Emitter;
 use crate::floors::Floors;
 use crate::lines::{self, Rejected};
+use crate::purges::{Purges, Retention};
 use crate::queue::{Claim, Predecessors, Queue};
 use crate::sweeps::Sweeps;
 
@@ -129,6 +130,7 @@ impl<'a> Work<'a> {
         let config = self.config;
         let mut batcher = Batcher::new(config.batch_limit, config.batch_timeout, Instant::now());
         let mut sweeps = Sweeps::new(Instant::now());
+        let mut purges = Purges::new(config.retention, Instant::now());
         let mut check_at = Instant::now() + config.healthcheck_interval;
         let mut pruned = false;
         loop {
@@ -159,8 +161,8 @@ impl<'a> Work<'a> {
                     batcher.disarmed();
                 }
                 Step::Wait(until) => {
-                    let alarm =
-                        [until, sweeps.due_at(), Some(check_at)].into_iter().flatten().min();
+                    let alarms = [until, sweeps.due_at(), purges.due_at(), Some(check_at)];
+                    let alarm = alarms.into_iter().flatten().min();
                     tokio::select! {
                         biased;
                         () = shutdown.requested() => {}
@@ -179,6 +181,9 @@ impl<'a> Work<'a> {
                         check_at = Instant::now() + config.healthcheck_interval;
                         batcher.check();
                         sweeps.check(Instant::now());
+                        purges.check(Instant::now());
+                    } else if let Some(retention) = purges.due(Instant::now()) {
+                        self.purge(retention, &mut purges).await?;
                     }
                 }
             }
@@ -281,6 +286,24 @@ impl<'a> Work<'a> {
             );
         }
         Ok(())
+    }
+
+    /// A little at a time: what has become due meanwhile goes first. No mail waits because we may not.
+    async fn purge(&self, retention: Retention, purges: &mut Purges) -> Result<(), Trouble> {
+        match self.queue.purge(retention).await {
+            Ok((rows, more)) => {
+                if let Some(rows @ 1..) = purges.purged(rows, more) {
+                    tracing::info!(rows, "log_purged");
+                }
+                Ok(())
+            }
+            Err(trouble) if trouble.will_not_mend() && !trouble.is_pooled() => {
+                tracing::error!(error = %trouble, "purge_refused");
+                *purges = Purges::new(None, Instant::now());
+                Ok(())
+            }
+            Err(trouble) => Err(trouble),
+        }
     }
 
     /// At the end of a drain the queue's cursor moves.

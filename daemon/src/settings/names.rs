@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use super::PREFIX;
 
 /// Without [`PREFIX`].
-const KNOWN: [&str; 37] = [
+const KNOWN: [&str; 42] = [
     "BASE_URL",
     "BATCH_LIMIT",
     "BATCH_TIMEOUT",
@@ -22,11 +22,16 @@ const KNOWN: [&str; 37] = [
     "LOG",
     "LOG_FORMAT",
     "MAX_ATTEMPTS",
+    "PURGE",
+    "PURGE_OTHERS_HOURS",
+    "PURGE_SENT_HOURS",
     "QUEUE_NAME",
+    "READY_AGE",
     "REPLY_TO",
     "SECRET_KEY",
     "SECRET_KEY_FILE",
     "SENDER_CONCURRENCY",
+    "SERVE_ADDR",
     "SES_CONFIG_SET",
     "SES_OUTPUT_PATH",
     "SES_RATE",

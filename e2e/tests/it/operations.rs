@@ -2,7 +2,9 @@
 
 use testkit::{Database, Role};
 
+use crate::SOON;
 use crate::support::{accounts, recovery, sign_up};
+use crate::world::{World, stop};
 
 /// `account|refusal` of using up this token as the application, each in a transaction of its own.
 async fn consume(db: &Database, token: &str, action: &str) -> String {
@@ -62,13 +64,13 @@ async fn of_two_who_use_a_token_at_once_one_does() {
     let late = tokio::spawn(async move { second.query_one(sql, &[]).await.unwrap().get(0) });
     let waiting = "SELECT count(*) = 1 FROM pg_stat_activity
         WHERE wait_event_type = 'Lock' AND query LIKE 'SELECT c.refusal%'";
-    db.wait_until(waiting, crate::SOON).await.unwrap();
+    db.wait_until(waiting, SOON).await.unwrap();
     let removed = tokio::spawn(async move {
         remover.batch_execute("DELETE FROM accounts WHERE id = 1").await.unwrap();
     });
     let both = "SELECT count(*) = 2 FROM pg_stat_activity WHERE wait_event_type = 'Lock'
         AND (query LIKE 'SELECT c.refusal%' OR query LIKE 'DELETE FROM accounts%')";
-    db.wait_until(both, crate::SOON).await.unwrap();
+    db.wait_until(both, SOON).await.unwrap();
     first.batch_execute("COMMIT").await.unwrap();
     let refusal: Option<String> = late.await.unwrap();
     assert!(matches!(refusal.as_deref(), Some("used" | "unknown")), "{refusal:?}");
@@ -144,4 +146,44 @@ async fn what_is_still_needed_is_not_purged() {
     assert_eq!(db.query_i64(purge).await.unwrap(), 1);
     let left = "SELECT string_agg(token::text, ' ' ORDER BY token) FROM delivery_log";
     assert_eq!(db.query_text(left).await.unwrap(), "1 2");
+}
+
+/// At the start, and at each health check; what is younger stays.
+#[tokio::test]
+async fn a_collector_that_is_told_to_forgets_the_old() {
+    let world = World::new().await;
+    world.db.execute(&past("40 days", 500, 1.0)).await.unwrap();
+    world.db.execute(&past("20 days", 1, 1.0)).await.unwrap();
+    let collector = world.collector().env("MAILROOM_PURGE", "true");
+    let collector = collector.env("MAILROOM_HEALTHCHECK_INTERVAL", "300");
+    let pipe = testkit::Pipeline::spawn(collector, world.sender()).unwrap();
+    let line = pipe.collector.wait_for("event=log_purged", SOON).unwrap();
+    assert!(line.contains("rows=2000"), "{line}");
+    assert_eq!(world.db.query_i64("SELECT count(*) FROM delivery_log").await.unwrap(), 1507);
+    // Four of them come of age.
+    let older = "UPDATE delivery_log SET at = at - interval '20 days' WHERE outcome <> 'failed'";
+    world.db.execute(older).await.unwrap();
+    let again = "SELECT count(*) = 1503 FROM delivery_log";
+    world.db.wait_until(again, SOON).await.unwrap();
+    stop(&pipe);
+    world.quiet(&[&pipe.collector, &pipe.sender], &[]).await;
+}
+
+#[tokio::test]
+async fn a_collector_that_may_not_forget_says_so_and_goes_on() {
+    let world = World::new().await;
+    world
+        .db
+        .execute("REVOKE EXECUTE ON FUNCTION mailroom_count_log() FROM mailroom_collector")
+        .await
+        .unwrap();
+    let collector = world.collector().env("MAILROOM_PURGE", "true");
+    let pipe = testkit::Pipeline::spawn(collector, world.sender()).unwrap();
+    let line = pipe.collector.wait_for("event=purge_refused", SOON).unwrap();
+    assert!(line.contains("mailroom_collector"), "{line}");
+    world.db.execute(&sign_up("mailed", 3)).await.unwrap();
+    world.mails(3).await;
+    world.settled().await;
+    stop(&pipe);
+    world.quiet(&[&pipe.collector, &pipe.sender], &["purge_refused"]).await;
 }

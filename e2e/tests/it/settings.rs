@@ -190,6 +190,7 @@ fn check_shows_the_originals_defaults_and_no_secret() {
         "MAILROOM_HEALTHCHECK_INTERVAL=270000",
         "MAILROOM_BATCH_TIMEOUT=5000",
         "MAILROOM_BATCH_LIMIT=10",
+        "MAILROOM_PURGE=false",
     ] {
         assert!(stdout.lines().any(|l| l == line), "no {line} in: {stdout}");
     }
