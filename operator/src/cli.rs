@@ -14,6 +14,7 @@ use daemon::exit::Exit;
 use crate::environment::Environment;
 use crate::output::Output;
 use crate::templates::commands as templates;
+use crate::{key, token};
 
 /// Operator's tool of Mailroom.
 #[derive(Debug, Parser)]
@@ -28,6 +29,10 @@ pub const EXIT_CODES: &str = "Exit codes: 0 done, 75 try again, 78 a person must
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Make and change the key that signs tokens
+    Key(key::Args),
+    /// Verify and inspect tokens
+    Token(token::Args),
     /// Check, preview and publish the templates of mail
     Templates(templates::Args),
 }
@@ -38,6 +43,8 @@ enum Command {
 /// What stopped it; the exit code is in the error.
 pub fn run(cli: Cli, environment: &Environment, out: &mut Output<'_>) -> anyhow::Result<Exit> {
     match cli.command {
+        Command::Key(args) => key::run(args, out),
+        Command::Token(args) => token::run(args, environment, out),
         Command::Templates(args) => templates::run(args, environment, out),
     }
 }

@@ -7,5 +7,7 @@
 pub mod cli;
 pub mod database;
 pub mod environment;
+pub mod key;
 pub mod output;
 pub mod templates;
+pub mod token;
