@@ -14,7 +14,7 @@ use daemon::exit::Exit;
 use crate::environment::Environment;
 use crate::output::Output;
 use crate::templates::commands as templates;
-use crate::{key, token};
+use crate::{completions, key, man, migrate, token};
 
 /// Operator's tool of Mailroom.
 #[derive(Debug, Parser)]
@@ -33,6 +33,12 @@ enum Command {
     Key(key::Args),
     /// Verify and inspect tokens
     Token(token::Args),
+    /// Print the completions of a shell
+    Completions(completions::Args),
+    /// Print the manual
+    Man(man::Args),
+    /// Bring the database's schema up to date, or back
+    Migrate(migrate::Args),
     /// Check, preview and publish the templates of mail
     Templates(templates::Args),
 }
@@ -45,6 +51,9 @@ pub fn run(cli: Cli, environment: &Environment, out: &mut Output<'_>) -> anyhow:
     match cli.command {
         Command::Key(args) => key::run(args, out),
         Command::Token(args) => token::run(args, environment, out),
+        Command::Completions(args) => completions::run(args, environment, out),
+        Command::Man(args) => man::run(args, environment, out),
+        Command::Migrate(args) => migrate::run(args, environment, out),
         Command::Templates(args) => templates::run(args, environment, out),
     }
 }

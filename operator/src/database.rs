@@ -5,7 +5,8 @@ use std::ops::Deref;
 
 use daemon::postgres::{ConnectError, Connected, Target};
 use tokio::task::JoinHandle;
-use tokio_postgres::Client;
+use tokio_postgres::error::DbError;
+use tokio_postgres::{AsyncMessage, Client};
 
 /// A connection, driven in the background for as long as this lives.
 #[derive(Debug)]
@@ -21,9 +22,26 @@ impl Database {
     /// # Errors
     /// What each server came to; a connection that will not mend ends the command with 78.
     pub async fn connect(target: &Target) -> Result<Self, ConnectError> {
+        Self::connect_hearing(target, |_| {}).await
+    }
+
+    /// Connects, and passes on what the server says beside its answers: warnings and notices.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub async fn connect_hearing(
+        target: &Target,
+        heard: impl Fn(&DbError) + Send + 'static,
+    ) -> Result<Self, ConnectError> {
         let Connected { client, mut driver } = target.connect().await?;
         let server = driver.server().to_owned();
-        let driver = tokio::spawn(async move { while let Some(Ok(_)) = driver.next().await {} });
+        let driver = tokio::spawn(async move {
+            while let Some(Ok(message)) = driver.next().await {
+                if let AsyncMessage::Notice(notice) = message {
+                    heard(&notice);
+                }
+            }
+        });
         Ok(Self { client, server, driver })
     }
 

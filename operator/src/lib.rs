@@ -5,9 +5,12 @@
 //! [`output`](output::Output) to write its results to; how it ended is its exit code (see [`cli`]).
 
 pub mod cli;
+pub mod completions;
 pub mod database;
 pub mod environment;
 pub mod key;
+pub mod man;
+pub mod migrate;
 pub mod output;
 pub mod templates;
 pub mod token;
