@@ -19,7 +19,8 @@ INSERT INTO delivery_log (token, action, promised_at, attempt, outcome, transpor
 SELECT done.token, l.action, l.promised_at, done.attempt, 'sent', $2::text, done.provider_id
 FROM done LEFT JOIN locked AS l ON l.token = done.token
 WHERE NOT EXISTS (
+    -- As text, so that the index on outcomes is no temptation: nearly all of them are this one.
     SELECT FROM delivery_log AS e
-    WHERE e.token = done.token AND e.attempt = done.attempt AND e.outcome = 'sent'
+    WHERE e.token = done.token AND e.attempt = done.attempt AND e.outcome::text = 'sent'
       AND e.provider_id IS NOT DISTINCT FROM done.provider_id
 );
