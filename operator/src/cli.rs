@@ -13,6 +13,7 @@ use daemon::exit::Exit;
 
 use crate::environment::Environment;
 use crate::output::Output;
+use crate::run;
 use crate::templates::commands as templates;
 use crate::{completions, key, man, migrate, token};
 
@@ -27,6 +28,13 @@ pub struct Cli {
 /// What every page of help ends with.
 pub const EXIT_CODES: &str = "Exit codes: 0 done, 75 try again, 78 a person must look.";
 
+impl Cli {
+    /// Whether the halves are run, which look at the settings themselves.
+    pub fn runs_halves(&self) -> bool {
+        matches!(self.command, Command::Run(_) | Command::CollectorOf(_))
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Make and change the key that signs tokens
@@ -39,6 +47,11 @@ enum Command {
     Man(man::Args),
     /// Bring the database's schema up to date, or back
     Migrate(migrate::Args),
+    /// Run collector | sender as one unit, and again when it fails
+    Run(run::Args),
+    /// Of `run`: ends with it
+    #[command(hide = true)]
+    CollectorOf(run::heir::Args),
     /// Check, preview and publish the templates of mail
     Templates(templates::Args),
 }
@@ -54,6 +67,8 @@ pub fn run(cli: Cli, environment: &Environment, out: &mut Output<'_>) -> anyhow:
         Command::Completions(args) => completions::run(args, environment, out),
         Command::Man(args) => man::run(args, environment, out),
         Command::Migrate(args) => migrate::run(args, environment, out),
+        Command::Run(args) => run::run(args, environment, out),
+        Command::CollectorOf(args) => run::heir::run(args),
         Command::Templates(args) => templates::run(args, environment, out),
     }
 }

@@ -12,5 +12,6 @@ pub mod key;
 pub mod man;
 pub mod migrate;
 pub mod output;
+pub mod run;
 pub mod templates;
 pub mod token;

@@ -13,17 +13,17 @@ use crate::support::sign_up;
 use crate::world::{World, stop};
 
 /// "Within seconds".
-const SECONDS: Duration = Duration::from_secs(15);
+pub(crate) const SECONDS: Duration = Duration::from_secs(15);
 /// "Within a minute".
-const MINUTE: Duration = Duration::from_secs(60);
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 
 /// A provider that takes its time, so that a crash finds calls under way.
-const CALL: Duration = Duration::from_millis(20);
+pub(crate) const CALL: Duration = Duration::from_millis(20);
 
-const TOKENS: usize = 600;
+pub(crate) const TOKENS: usize = 600;
 
 /// Signs up [`TOKENS`] accounts, few at a time, in spite of everything.
-fn load(world: &Arc<World>) -> JoinHandle<()> {
+pub(crate) fn load(world: &Arc<World>) -> JoinHandle<()> {
     let world = world.clone();
     tokio::spawn(async move {
         for n in 0..TOKENS / 5 {
@@ -43,7 +43,7 @@ fn load(world: &Arc<World>) -> JoinHandle<()> {
 }
 
 /// The secrets of all mails whose call has arrived.
-fn called(ses: &Ses) -> BTreeSet<String> {
+pub(crate) fn called(ses: &Ses) -> BTreeSet<String> {
     let calls = ses.calls();
     let entries = calls.iter().flat_map(|call| call.entries.iter());
     entries
@@ -52,14 +52,14 @@ fn called(ses: &Ses) -> BTreeSet<String> {
 }
 
 /// The secrets of all tokens that are recorded as sent.
-async fn recorded(world: &World) -> BTreeSet<String> {
+pub(crate) async fn recorded(world: &World) -> BTreeSet<String> {
     let sql = "SELECT encode(secret, 'hex') FROM tokens AS t
         WHERE EXISTS (SELECT FROM delivery_log WHERE token = t.id AND outcome = 'sent')";
     world.db.query_rows(sql).await.unwrap().into_iter().flatten().flatten().collect()
 }
 
 /// The rest goes out within seconds, but for what was in a call.
-async fn all_settled(world: &World, within: Duration) {
+pub(crate) async fn all_settled(world: &World, within: Duration) {
     let settled = "SELECT count(*) = 0 FROM deliveries";
     world.db.wait_until(settled, within).await.unwrap();
 }

@@ -27,6 +27,7 @@ mod priority;
 mod provider;
 mod relays;
 mod roles;
+mod run;
 mod ses_tls;
 mod settings;
 mod support;

@@ -69,6 +69,19 @@ impl World {
         Pipeline::spawn(self.collector(), self.sender()).unwrap()
     }
 
+    /// `mailroom run`: the same as one unit. Its halves share a URL.
+    pub(crate) fn unit(&self) -> Process {
+        for half in ["collector", "sender"] {
+            // Beside it.
+            testkit::binary(half).unwrap();
+        }
+        Process::new("mailroom")
+            .arg("run")
+            .env_of(&self.sender())
+            .env_of(&self.collector())
+            .env("MAILROOM_DATABASE_URL", self.db.url())
+    }
+
     /// Waits until nothing is outstanding.
     pub(crate) async fn settled(&self) {
         self.db.wait_until("SELECT count(*) = 0 FROM deliveries", SOON).await.unwrap();

@@ -1,4 +1,5 @@
-//! The program as an operator runs it, against folders of templates and a double of SES.
+//! The program as an operator runs it, against folders of templates and a double of SES; and `run`,
+//! with halves that are shell scripts.
 
 mod build;
 mod golang_migrate;
@@ -9,5 +10,6 @@ mod migrate;
 mod preview;
 mod pull;
 mod push;
+mod run;
 mod support;
 mod token;
