@@ -13,7 +13,7 @@ PROGRAMS := -p mailroom-collector -p mailroom-sender
 SECONDS ?= 60
 
 .DEFAULT_GOAL := release
-.PHONY: release debug demo soak bench-smtp fuzz test check fmt clean help
+.PHONY: release debug demo soak bench-smtp fuzz test image-test check fmt clean help
 
 release: ## Build collector, sender and the operator's tool into bin/ (the default)
 	$(CARGO) build --locked --release $(PROGRAMS)
@@ -58,7 +58,10 @@ test: ## Run all tests, on a private PostgreSQL
 	$(CARGO) build --locked -p mailroom-operator
 	$(CARGO) test --locked --workspace
 
-check: ## Check formatting, lints, docs, licences, SQL, scripts and published vectors
+image-test: ## Build the image and run the pipe in it, where there are buildah and PostgreSQL
+	@scripts/image-test
+
+check: ## Check formatting, lints, docs, licences, SQL, scripts, packaging and vectors
 	@CARGO="$(CARGO)" sh scripts/check
 
 fmt: ## Format the Rust code
