@@ -112,11 +112,11 @@ CREATE FUNCTION mailroom_count(since timestamptz, until timestamptz)
     GROUP BY r.action, r.outcome, r.bucket
 $$;
 
--- Counts ten minutes of the log, or nothing: what is younger than five minutes may not all be there
+-- Counts ten minutes of the log, or nothing: what is younger than two minutes may not all be there
 -- yet, since a row is dated before it is committed. True: there is more to count.
 CREATE FUNCTION mailroom_count_log() RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
-    settled CONSTANT timestamptz := now() - interval '5 minutes';
+    settled CONSTANT timestamptz := now() - interval '2 minutes';
     since timestamptz;
     until timestamptz;
 BEGIN

@@ -87,7 +87,8 @@ const POOLER: &str = "Mailroom needs a connection of its own: connect to Postgre
                       through a session pooler, not a transaction pooler";
 const SCHEMA: &str = "the schema is missing or older than this program: run the migrations";
 const RIGHTS: &str = "the role in MAILROOM_DATABASE_URL lacks a right: a collector's must be a member \
-                      of mailroom_collector, a sender's of mailroom_sender";
+                      of mailroom_collector, a sender's of mailroom_sender, an operator's of \
+                      mailroom_operator";
 
 /// Codes are those of PostgreSQL's appendix A; MR001 is raised by `mailroom_session`.
 fn classify(code: &SqlState) -> (Class, Option<&'static str>) {

@@ -15,7 +15,7 @@ use crate::environment::Environment;
 use crate::output::Output;
 use crate::run;
 use crate::templates::commands as templates;
-use crate::{completions, key, man, migrate, token};
+use crate::{completions, key, man, migrate, ready, serve, token};
 
 /// Operator's tool of Mailroom.
 #[derive(Debug, Parser)]
@@ -52,6 +52,10 @@ enum Command {
     /// Of `run`: ends with it
     #[command(hide = true)]
     CollectorOf(run::heir::Args),
+    /// Say whether mail flows: the exit code is 0 or 75
+    Ready(ready::Args),
+    /// Offer Prometheus metrics and health checks over HTTP
+    Serve(serve::Args),
     /// Check, preview and publish the templates of mail
     Templates(templates::Args),
 }
@@ -69,6 +73,8 @@ pub fn run(cli: Cli, environment: &Environment, out: &mut Output<'_>) -> anyhow:
         Command::Migrate(args) => migrate::run(args, environment, out),
         Command::Run(args) => run::run(args, environment, out),
         Command::CollectorOf(args) => run::heir::run(args),
+        Command::Ready(args) => ready::run(args, environment, out),
+        Command::Serve(args) => serve::run(args, environment),
         Command::Templates(args) => templates::run(args, environment, out),
     }
 }

@@ -50,6 +50,12 @@ impl Database {
         &self.server
     }
 
+    /// Resolves when the connection has ended, and must not be asked again then.
+    pub async fn ended(&mut self) {
+        // It only ends; it has no result.
+        _ = (&mut self.driver).await;
+    }
+
     /// For what takes the client by `&mut`: transactions.
     pub fn client_mut(&mut self) -> &mut Client {
         &mut self.client

@@ -12,6 +12,8 @@ pub mod key;
 pub mod man;
 pub mod migrate;
 pub mod output;
+pub mod ready;
 pub mod run;
+pub mod serve;
 pub mod templates;
 pub mod token;

@@ -28,6 +28,7 @@ mod provider;
 mod relays;
 mod roles;
 mod run;
+mod serve;
 mod ses_tls;
 mod settings;
 mod support;
