@@ -55,6 +55,9 @@ macro_rules! sql {
 const REGISTER: Sql = sql!("register");
 const FENCE: Sql = sql!("fence");
 
+/// What every session runs, whatever it is for.
+pub const ALL: [Sql; 2] = [REGISTER, FENCE];
+
 /// What `holders` says of a session.
 #[derive(Debug, Clone)]
 pub struct Identity {

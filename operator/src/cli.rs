@@ -11,6 +11,7 @@
 use clap::{Parser, Subcommand};
 use daemon::exit::Exit;
 
+use crate::doctor;
 use crate::environment::Environment;
 use crate::output::Output;
 use crate::run;
@@ -56,6 +57,8 @@ enum Command {
     Ready(ready::Args),
     /// Offer Prometheus metrics and health checks over HTTP
     Serve(serve::Args),
+    /// Would mail flow? Everything that is wrong, with its remedy
+    Doctor(doctor::Args),
     /// Check, preview and publish the templates of mail
     Templates(templates::Args),
 }
@@ -75,6 +78,7 @@ pub fn run(cli: Cli, environment: &Environment, out: &mut Output<'_>) -> anyhow:
         Command::CollectorOf(args) => run::heir::run(args),
         Command::Ready(args) => ready::run(args, environment, out),
         Command::Serve(args) => serve::run(args, environment),
+        Command::Doctor(args) => doctor::run(args, environment, out),
         Command::Templates(args) => templates::run(args, environment, out),
     }
 }

@@ -22,6 +22,11 @@ impl Environment {
         Self(std::env::vars_os().collect())
     }
 
+    /// Those of somebody else.
+    pub fn of(vars: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        Self(vars.into_iter().collect())
+    }
+
     /// All of them, for [`daemon::settings::said`].
     pub fn vars(&self) -> impl Iterator<Item = (OsString, OsString)> + use<> {
         self.0.clone().into_iter()

@@ -7,6 +7,7 @@
 pub mod cli;
 pub mod completions;
 pub mod database;
+pub mod doctor;
 pub mod environment;
 pub mod key;
 pub mod man;

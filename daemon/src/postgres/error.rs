@@ -48,6 +48,16 @@ impl ConnectError {
             _ => None,
         }
     }
+
+    /// Whether the last server tried and we did not agree on the encryption: no TLS where it is
+    /// required, or a certificate that is not trusted.
+    pub fn is_about_tls(&self) -> bool {
+        match self.failures.last() {
+            Some((_, Cause::Tls { .. })) => true,
+            Some((_, Cause::Mismatch(words) | Cause::Settings(words))) => words.contains("TLS"),
+            _ => false,
+        }
+    }
 }
 
 impl Cause {

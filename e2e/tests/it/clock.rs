@@ -1,15 +1,8 @@
 //! The wall clock steps, of one process and not of the others: by an hour, forward and back.
-//!
-//! `clock.c` is put in front of the C library, and adds what a file says to the wall clock.
 
-use std::fs::{File, Permissions};
-use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
-use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 
-use tempfile::TempDir;
-use testkit::{AcceptedMail, Options, Pipeline, Postgres, Process, Reply};
+use testkit::{AcceptedMail, Clock, Options, Pipeline, Postgres, Reply};
 
 use crate::SOON;
 use crate::faults::{logged, skipped, together};
@@ -20,65 +13,21 @@ const HOUR: i64 = 3_600;
 /// "Promptly": far less than any step.
 const PROMPTLY: Duration = Duration::from_secs(15);
 
-/// A clock that the test sets, for processes to be.
-struct Clock {
-    dir: TempDir,
+/// `None`, and says so, where there is no C compiler.
+fn clock() -> Option<Clock> {
+    let clock = Clock::new().unwrap();
+    if clock.is_none() {
+        skipped("no C compiler, so no other clock");
+    }
+    clock
 }
 
-impl Clock {
-    /// `None`, and says so, where there is no C compiler.
-    fn new() -> Option<Clock> {
-        let dir = tempfile::tempdir().unwrap();
-        // PostgreSQL runs as somebody else when we are root.
-        std::fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
-        let clock = Clock { dir };
-        clock.step(0);
-        let compiled = Command::new("cc")
-            .args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"])
-            .arg(clock.shim())
-            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/clock.c"))
-            .output();
-        match compiled {
-            Ok(output) if output.status.success() => Some(clock),
-            Ok(output) => panic!("{}", String::from_utf8_lossy(&output.stderr)),
-            Err(error) => {
-                skipped(&format!("no C compiler, so no other clock: cc: {error}"));
-                None
-            }
-        }
+fn server_by(clock: &Clock) -> Postgres {
+    let mut options = Options::fast();
+    for (name, value) in clock.variables() {
+        options = options.env(name, value);
     }
-
-    fn shim(&self) -> PathBuf {
-        self.dir.path().join("clock.so")
-    }
-
-    fn offset(&self) -> PathBuf {
-        self.dir.path().join("offset")
-    }
-
-    /// So many seconds from what it really is.
-    fn step(&self, seconds: i64) {
-        // Never truncated: they have mapped it.
-        let mut file = File::options();
-        let file = file.create(true).truncate(false).write(true).open(self.offset()).unwrap();
-        file.write_all_at(&seconds.to_ne_bytes(), 0).unwrap();
-    }
-
-    fn variables(&self) -> [(&'static str, PathBuf); 2] {
-        [("LD_PRELOAD", self.shim()), ("CLOCK_OFFSET_FILE", self.offset())]
-    }
-
-    fn of(&self, process: Process) -> Process {
-        process.envs(self.variables())
-    }
-
-    fn of_server(&self) -> Postgres {
-        let mut options = Options::fast();
-        for (name, value) in self.variables() {
-            options = options.env(name, value);
-        }
-        Postgres::start_with(&options).unwrap()
-    }
+    Postgres::start_with(&options).unwrap()
 }
 
 /// Tokens for an hour and more, which no step shall end.
@@ -90,17 +39,21 @@ async fn long_lived(world: &World) {
 /// A clock of a half is for its log, and for what it tells the provider: it decides nothing.
 #[tokio::main(flavor = "current_thread")]
 async fn of_the_halves() {
-    let (Some(one), Some(other)) = (Clock::new(), Clock::new()) else { return };
+    let (Some(one), Some(other)) = (clock(), clock()) else { return };
     let world = World::new().await;
     world.ses.script(|_| Reply::Delay(Duration::from_millis(20)));
-    let pipe = Pipeline::spawn(one.of(world.collector()), other.of(world.sender())).unwrap();
+    let pipe = Pipeline::spawn(
+        world.collector().envs(one.variables()),
+        world.sender().envs(other.variables()),
+    )
+    .unwrap();
     world.asleep().await;
     let mut mails = 0;
     for (n, step) in [HOUR, 0, -HOUR, 0].into_iter().enumerate() {
         world.db.execute(&sign_up(&format!("round-{n}"), 100)).await.unwrap();
         world.mails(mails + 20).await;
-        one.step(step);
-        other.step(-step);
+        one.step(step).unwrap();
+        other.step(-step).unwrap();
         mails += 100;
         world.ses.wait_mails(mails, PROMPTLY).unwrap();
         // Asleep, too.
@@ -122,8 +75,8 @@ async fn of_the_halves() {
 /// while all are asleep.
 #[tokio::main(flavor = "current_thread")]
 async fn of_postgresql(step: i64) {
-    let Some(clock) = Clock::new() else { return };
-    let server = clock.of_server();
+    let Some(clock) = clock() else { return };
+    let server = server_by(&clock);
     let world = World::on(&server).await;
     long_lived(&world).await;
     let pipe = world.pipe();
@@ -132,7 +85,7 @@ async fn of_postgresql(step: i64) {
     world.settled().await;
     world.asleep().await;
 
-    clock.step(step);
+    clock.step(step).unwrap();
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     let real = i64::try_from(now.as_secs()).unwrap();
     let told = world.db.query_i64("SELECT extract(epoch FROM now())::bigint").await.unwrap();
@@ -141,11 +94,11 @@ async fn of_postgresql(step: i64) {
     world.ses.wait_mails(20, PROMPTLY).unwrap();
 
     // In the middle of a backlog: the collector claims from where it was.
-    clock.step(0);
+    clock.step(0).unwrap();
     world.ses.script(|_| Reply::Delay(Duration::from_millis(20)));
     world.db.execute(&sign_up("backlog", 600)).await.unwrap();
     world.mails(120).await;
-    clock.step(step);
+    clock.step(step).unwrap();
     world.db.execute(&sign_up("stepped", 50)).await.unwrap();
     let stepped = |mails: &[AcceptedMail]| {
         mails.iter().filter(|mail| mail.to.starts_with("stepped-")).count() == 50
@@ -155,7 +108,7 @@ async fn of_postgresql(step: i64) {
     });
     // What had been due by the clock before a step back is due again when the clock says so, in an
     // hour or when it is put right; that is seen at the next occasion.
-    clock.step(step.max(0));
+    clock.step(step.max(0)).unwrap();
     world.db.execute(&sign_up("occasion", 10)).await.unwrap();
     world.settled().await;
 
@@ -164,7 +117,7 @@ async fn of_postgresql(step: i64) {
     world.db.execute(&sign_up("in-call", 10)).await.unwrap();
     let sending = "SELECT count(*) = 10 FROM deliveries WHERE state = 'sending'";
     world.db.wait_until(sending, SOON).await.unwrap();
-    clock.step(step);
+    clock.step(step).unwrap();
     world.ses.release();
     world.settled().await;
     stop(&pipe);

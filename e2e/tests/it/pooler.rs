@@ -6,9 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
-use testkit::{Process, Role};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use testkit::{Process, Role, TransactionPooler};
 use tokio_postgres::NoTls;
 
 use crate::SOON;
@@ -48,113 +46,22 @@ async fn is_refused(world: &World, pooler: SocketAddr) {
     world.quiet(&[&pipe.collector, &pipe.sender], &["deliveries_released"]).await;
 }
 
-/// The least there is to a transaction pooler: two server connections for a client, and after each
-/// transaction the other one's turn.
-struct Relay {
-    /// Statements are prepared on both, as newer poolers do.
-    prepares: bool,
-}
-
-/// A message of the protocol: its type and all its bytes.
-async fn message(from: &mut TcpStream) -> std::io::Result<(u8, Vec<u8>)> {
-    let mut head = [0; 5];
-    from.read_exact(&mut head).await?;
-    let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]);
-    let mut bytes = head.to_vec();
-    bytes.resize(length as usize + 1, 0);
-    from.read_exact(&mut bytes[5..]).await?;
-    Ok((head[0], bytes))
-}
-
-/// Up to ReadyForQuery; whether no transaction is open.
-async fn answer(server: &mut TcpStream, mut to: Option<&mut TcpStream>) -> std::io::Result<bool> {
-    loop {
-        let (kind, bytes) = message(server).await?;
-        if let Some(client) = &mut to {
-            client.write_all(&bytes).await?;
-        }
-        if kind == b'Z' {
-            return Ok(bytes[5] == b'I');
-        }
-    }
-}
-
-/// The client's first message, which has no type; a wish for TLS is turned down.
-async fn startup(client: &mut TcpStream) -> std::io::Result<Vec<u8>> {
-    const SSL_REQUEST: [u8; 4] = 80_877_103_u32.to_be_bytes();
-    loop {
-        let mut bytes = vec![0; 4];
-        client.read_exact(&mut bytes).await?;
-        let length = u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
-        bytes.resize(length as usize, 0);
-        client.read_exact(&mut bytes[4..]).await?;
-        if bytes[4..] != SSL_REQUEST {
-            return Ok(bytes);
-        }
-        client.write_all(b"N").await?;
-    }
-}
-
-impl Relay {
-    async fn start(self) -> SocketAddr {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let addr = listener.local_addr().unwrap();
-        tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                let prepares = self.prepares;
-                // Its errors are the ends of connections.
-                tokio::spawn(async move { serve(client, prepares).await.is_ok() });
-            }
-        });
-        addr
-    }
-}
-
-async fn serve(mut client: TcpStream, prepares: bool) -> std::io::Result<()> {
-    let hello = startup(&mut client).await?;
+async fn relay(prepares: bool) -> SocketAddr {
     let upstream = testkit::shared().addr();
-    let mut servers = [TcpStream::connect(upstream).await?, TcpStream::connect(upstream).await?];
-    for (n, server) in servers.iter_mut().enumerate() {
-        server.write_all(&hello).await?;
-        answer(server, (n == 0).then_some(&mut client)).await?;
-    }
-    let mut turn = 0;
-    loop {
-        // What the client wants answered before it goes on.
-        let (mut asked, mut parses) = (Vec::new(), false);
-        loop {
-            let (kind, bytes) = message(&mut client).await?;
-            asked.extend(bytes);
-            parses |= kind == b'P';
-            match kind {
-                b'Q' | b'S' => break,
-                b'X' => return Ok(()),
-                _ => {}
-            }
-        }
-        if prepares && parses {
-            let other = &mut servers[1 - turn];
-            other.write_all(&asked).await?;
-            answer(other, None).await?;
-        }
-        servers[turn].write_all(&asked).await?;
-        if answer(&mut servers[turn], Some(&mut client)).await? {
-            turn = 1 - turn;
-        }
-    }
+    TransactionPooler { upstream, prepares }.start().await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pooler_that_loses_prepared_statements_is_refused() {
     let world = World::new().await;
-    let relay = Relay { prepares: false }.start().await;
+    let relay = relay(false).await;
     is_refused(&world, relay).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pooler_that_prepares_statements_everywhere_is_refused_all_the_same() {
     let world = World::new().await;
-    let relay = Relay { prepares: true }.start().await;
+    let relay = relay(true).await;
     is_refused(&world, relay).await;
 }
 

@@ -18,6 +18,11 @@ mod status;
 
 pub use commands::{Args, run};
 
+/// The newest version this program knows.
+pub fn newest() -> i64 {
+    files::ALL.last().map_or(0, |migration| migration.version)
+}
+
 /// Says something beside the results, on stderr.
 fn say(text: impl std::fmt::Display) {
     daemon::log::complain("mailroom", text);

@@ -163,9 +163,7 @@ impl<'a> Plan<'a> {
         there: Option<Stored>,
         force: bool,
     ) -> Self {
-        let mut wanted = Stored { parts: source.texts.clone() };
-        // What an editor leaves at the end of a subject is no part of it.
-        wanted.parts[0] = wanted.parts[0].as_deref().map(|subject| subject.trim().to_owned());
+        let wanted = Stored::of(source);
         let asked = match &there {
             Some(there) if !force => &uses(&wanted) - &uses(there),
             _ => BTreeSet::new(),

@@ -14,6 +14,8 @@ use sender::transport::ses::TimeOuts;
 use sender::transport::ses::tools::{Failure, client};
 use tokio::time::{Instant, sleep_until};
 
+use super::Source;
+
 /// Names a page of the list (an SES limit).
 const PAGE: i32 = 100;
 
@@ -25,6 +27,14 @@ pub struct Stored {
 }
 
 impl Stored {
+    /// What a push of this folder would store.
+    pub fn of(source: &Source) -> Self {
+        let mut stored = Self { parts: source.texts.clone() };
+        // What an editor leaves at the end of a subject is no part of it.
+        stored.parts[0] = stored.parts[0].as_deref().map(|subject| subject.trim().to_owned());
+        stored
+    }
+
     fn content(&self) -> EmailTemplateContent {
         let [subject, html, text] = self.parts.clone();
         EmailTemplateContent::builder().set_subject(subject).set_html(html).set_text(text).build()
@@ -64,7 +74,7 @@ impl Store {
                     ],
                 }))
             }
-            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) if Failure::new(&error).is_missing => Ok(None),
             Err(error) => Err(failed(&error)),
         }
         .with_context(|| format!("read the template {name}"))
@@ -123,16 +133,11 @@ impl Store {
     }
 }
 
-/// Not all that speak SES's language name the error.
-fn is_missing<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
-    let status = error.raw_response().map(|response| response.status().as_u16());
-    status == Some(404) && error.code().is_none_or(|code| code == "NotFoundException")
-}
-
 fn failed<E>(error: &SdkError<E, HttpResponse>) -> anyhow::Error
 where
     E: ProvideErrorMetadata + Error + 'static,
 {
-    let Failure { reason, is_transient } = Failure::new(error);
-    anyhow!("SES: {reason}").exit(if is_transient { Exit::Unavailable } else { Exit::Config })
+    let failure = Failure::new(error);
+    let exit = if failure.is_transient { Exit::Unavailable } else { Exit::Config };
+    anyhow!(failure).exit(exit)
 }

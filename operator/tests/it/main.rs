@@ -2,6 +2,7 @@
 //! with halves that are shell scripts.
 
 mod build;
+mod doctor;
 mod golang_migrate;
 mod key;
 mod lint;

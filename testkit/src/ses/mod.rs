@@ -8,6 +8,7 @@ mod answer;
 mod call;
 mod reply;
 mod server;
+mod setup;
 mod state;
 mod templates;
 mod tls;

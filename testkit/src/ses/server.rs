@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 use super::answer::{self, Cut, Payload};
 use super::call::Call;
 use super::reply::{EntryFailure, Reply};
+use super::setup;
 use super::state::{Shared, Ticket};
 use super::templates;
 use super::tls::Tls;
@@ -101,6 +102,7 @@ async fn handle(request: Request<Incoming>, shared: &Shared) -> Result<Response<
         (&Method::POST, "/v2/email/outbound-bulk-emails") => send_bulk(request, shared).await,
         (&Method::GET, "/v2/email/account") => Ok(get_account(shared)),
         (_, path) if path.starts_with(templates::PATH) => templates::handle(request, shared).await,
+        (&Method::GET, path) if let Some(answer) = setup::handle(path, shared) => Ok(answer),
         (method, path) => {
             let message = format!("no such operation: {method} {path}");
             Ok(answer::error(404, "UnknownOperationException", &message))
@@ -109,6 +111,9 @@ async fn handle(request: Request<Incoming>, shared: &Shared) -> Result<Response<
 }
 
 fn get_account(shared: &Shared) -> Response<Payload> {
+    if let Some(denied) = setup::denied(shared, "GetAccount") {
+        return denied;
+    }
     let account = shared.change(|state| {
         state.account_calls += 1;
         state.account.clone()

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use super::call::{AcceptedMail, Call};
 use super::reply::Reply;
+use super::setup::Setup;
 use super::templates::Templates;
 
 pub(super) type Script = Box<dyn FnMut(&Call) -> Reply + Send>;
@@ -31,6 +32,7 @@ pub(super) struct State {
     pub(super) account: Account,
     pub(super) account_calls: usize,
     pub(super) templates: Templates,
+    pub(super) setup: Setup,
     message_ids: u64,
     /// How often the calls were cleared: what is under way from before belongs nowhere.
     generation: u64,

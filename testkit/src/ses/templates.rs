@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::Ses;
 use super::answer::{self, Cut, Payload};
+use super::setup;
 use super::state::Shared;
 
 /// Where these operations live.
@@ -149,6 +150,12 @@ pub(super) async fn handle(
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(|_| Cut)?.to_bytes();
     let name = head.uri.path().trim_start_matches(PATH).trim_start_matches('/');
+    if head.method == Method::GET
+        && !name.is_empty()
+        && let Some(denied) = setup::denied(shared, "GetEmailTemplate")
+    {
+        return Ok(denied);
+    }
     let query = head.uri.query().unwrap_or_default();
     let answer = shared.change(|state| {
         let said = serde_json::from_slice::<Body>(&body).map(|body| body.template_name);

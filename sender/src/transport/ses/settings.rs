@@ -110,7 +110,7 @@ pub(super) fn http_client() -> SharedHttpClient {
 pub(super) async fn from_environment(http: &SharedHttpClient, region: Option<Region>) -> SdkConfig {
     let region = match region {
         Some(region) => region,
-        None => find_region(http).await,
+        None => find_region(http).await.unwrap_or(Region::from_static(REGION)),
     };
     aws_config::defaults(BehaviorVersion::latest())
         .region(region)
@@ -119,7 +119,8 @@ pub(super) async fn from_environment(http: &SharedHttpClient, region: Option<Reg
         .await
 }
 
-async fn find_region(http: &SharedHttpClient) -> Region {
+/// What the environment, the profile or the machine names.
+pub(super) async fn find_region(http: &SharedHttpClient) -> Option<Region> {
     let config = ProviderConfig::without_region().with_http_client(http.clone());
     let metadata = imds::Client::builder()
         .configure(&config)
@@ -134,7 +135,6 @@ async fn find_region(http: &SharedHttpClient) -> Region {
         .region()
         .await
         .filter(|region| !region.as_ref().is_empty())
-        .unwrap_or(Region::from_static(REGION))
 }
 
 /// The client, with no credentials cached. It never retries by itself: a call whose answer was cut

@@ -67,6 +67,7 @@ impl Connection {
 
     /// Says goodbye. What comes back is of no interest: all mail is answered for.
     pub(super) async fn quit(mut self) {
+        self.replies.asking(1);
         _ = timeout(QUIT_WITHIN, self.smtp.quit()).await;
     }
 }

@@ -56,13 +56,7 @@ impl Smtp {
     /// # Errors
     /// If there are no certificates to trust, or not those that `settings` names.
     pub fn new(settings: SmtpSettings, origin: Origin, composer: Composer) -> anyhow::Result<Self> {
-        let tls = match settings.security {
-            Security::None => None,
-            Security::StartTls | Security::Implicit => {
-                let config = daemon::tls::verifying(settings.ca_file.as_deref());
-                Some(config.map_err(|error| anyhow::anyhow!("MAILROOM_SMTP_CA_FILE: {error}"))?)
-            }
-        };
+        let tls = trusted(&settings).map_err(|reason| anyhow::anyhow!(reason))?;
         Ok(Self { settings, origin, composer, tls, idle: RefCell::default() })
     }
 
@@ -108,6 +102,28 @@ impl Smtp {
             return Ok(sent.outcome);
         }
     }
+}
+
+/// Whom we trust, where the connection is encrypted.
+fn trusted(settings: &SmtpSettings) -> Result<Option<Arc<ClientConfig>>, String> {
+    match settings.security {
+        Security::None => Ok(None),
+        Security::StartTls | Security::Implicit => {
+            let config = daemon::tls::verifying(settings.ca_file.as_deref());
+            config.map(Some).map_err(|error| format!("MAILROOM_SMTP_CA_FILE: {error}"))
+        }
+    }
+}
+
+/// Opens a connection as for mail, TLS and login included, and says goodbye. No mail is sent.
+///
+/// # Errors
+/// What mail would have come to.
+pub async fn probe(settings: &SmtpSettings) -> Result<(), Outcome> {
+    let misconfigured = |reason| Outcome::Misconfigured { reason, hold: false };
+    let tls = trusted(settings).map_err(misconfigured)?;
+    Connection::open(settings, tls.as_ref(), settings.timeout).await?.quit().await;
+    Ok(())
 }
 
 impl Transport for Smtp {

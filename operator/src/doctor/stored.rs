@@ -1,0 +1,109 @@
+//! The templates that SES stores: those that mail will name are there, and are those of the folder.
+
+use std::collections::BTreeMap;
+
+use sender::config::Config;
+use sender::template::localised;
+use sender::transport::ses::tools::Failure;
+
+use super::finding::{Finding, Report};
+use super::pipe::Action;
+use super::transport::Way;
+use crate::templates::store::{Store, Stored};
+use crate::templates::{Folder, settings};
+
+const CHECK: &str = "SES templates";
+
+/// Looks at each.
+///
+/// # Errors
+/// When the reader of stdout is gone.
+pub async fn look(
+    way: &Way<'_>,
+    settings: &Config,
+    report: &mut Report<'_, '_>,
+) -> anyhow::Result<()> {
+    let store = Box::pin(Store::connect(way.pace)).await;
+    let (names, mut findings) = wanted(way, settings);
+    let (mut there, mut asked) = (0, 0);
+    for (name, (action, ours)) in &names {
+        asked += 1;
+        findings.push(match Box::pin(store.get(name)).await {
+            Ok(None) => missing(name, action, ours.is_some()),
+            Ok(Some(stored)) if ours.as_ref().is_some_and(|ours| *ours != stored) => {
+                there += 1;
+                let detail = format!("{name}, for {action}, is not what the folder has");
+                Finding::warning(CHECK, detail, "mailroom templates push")
+            }
+            Ok(Some(_)) => {
+                there += 1;
+                continue;
+            }
+            Err(error) if is_denied(&error) => {
+                let detail = "these credentials may not ask: ses:GetEmailTemplate is denied";
+                let remedy = "allow ses:GetEmailTemplate to have it looked at";
+                findings.push(Finding::skipped(CHECK, detail, remedy));
+                return report.say(findings);
+            }
+            Err(error) => {
+                findings.push(Finding::away(CHECK, format!("{error:#}"), "try again"));
+                return report.say(findings);
+            }
+        });
+    }
+    if there == asked && findings.is_empty() {
+        let all: Vec<&str> = names.keys().map(String::as_str).collect();
+        findings.push(Finding::ok(CHECK, all.join(", ")));
+    }
+    report.say(findings)
+}
+
+fn missing(name: &str, action: &str, is_ours: bool) -> Finding {
+    let remedy = if is_ours {
+        "mailroom templates push".to_owned()
+    } else {
+        format!(
+            "mailroom templates push, aws sesv2 create-email-template, or \
+             MAILROOM_SES_TEMPLATES={action}=its name"
+        )
+    };
+    Finding::wrong(CHECK, format!("there is no {name}, for {action}, in this region"), remedy)
+}
+
+/// The action of each name, and what the folder has for it.
+type Names<'a> = BTreeMap<String, (&'a str, Option<Stored>)>;
+
+/// The names that mail will have, by the action, and what the folder has for each.
+fn wanted<'a>(way: &'a Way<'_>, settings: &Config) -> (Names<'a>, Vec<Finding>) {
+    let folder = settings.templates.as_ref().and_then(|_| {
+        let settings = settings::Settings::from_vars(way.environment.vars()).ok()?;
+        Folder::read(&settings.folder).ok()
+    });
+    let (mut names, mut findings) = (BTreeMap::new(), Vec::new());
+    for Action { label, number } in way.actions {
+        let Some(name) = settings.ses_templates.name(*number, Some(label)) else {
+            let detail = format!("{label} has no template's name");
+            let remedy = format!("MAILROOM_SES_TEMPLATES={label}=its name");
+            findings.push(Finding::wrong(CHECK, detail, remedy));
+            continue;
+        };
+        let ours = folder.iter().flat_map(|folder| &folder.actions);
+        let ours =
+            ours.filter(|action| action.label == *label).flat_map(|action| &action.templates);
+        let mut of_locales = ours.map(|source| {
+            let name = localised(&name, &source.locale, settings.locales.default_locale());
+            (name, (label.as_str(), Some(Stored::of(source))))
+        });
+        match of_locales.next() {
+            None => _ = names.insert(name.into_owned(), (label.as_str(), None)),
+            Some(first) => names.extend(std::iter::once(first).chain(of_locales)),
+        }
+    }
+    (names, findings)
+}
+
+fn is_denied(error: &anyhow::Error) -> bool {
+    let fatal = error.chain().find_map(|cause| cause.downcast_ref::<daemon::exit::Fatal>());
+    let cause = fatal.map_or(error, daemon::exit::Fatal::error);
+    cause.downcast_ref::<Failure>().is_some_and(|failure| failure.is_denied)
+}
