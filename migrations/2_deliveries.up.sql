@@ -300,6 +300,7 @@ BEGIN
                   SELECT l.outcome FROM delivery_log AS l
                   WHERE l.token = t.id ORDER BY (l.outcome = 'sent') DESC, l.at DESC LIMIT 1
               )
+            ORDER BY t.id
             ON CONFLICT DO NOTHING
             RETURNING deliveries.queue
         )

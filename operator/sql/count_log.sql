@@ -1,3 +1,4 @@
--- Count the log: adds a stretch of what is settled for good to the totals, so that they need not read
--- it again and a purge may delete it. True: there is more to count.
-SELECT mailroom_count_log();
+-- Count: a bounded step of adding the log up. Only what has been added up may be purged.
+--
+-- `more`: there is more to add up.
+SELECT mailroom_count_log() AS more;

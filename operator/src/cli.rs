@@ -11,12 +11,12 @@
 use clap::{Parser, Subcommand};
 use daemon::exit::Exit;
 
-use crate::doctor;
 use crate::environment::Environment;
 use crate::output::Output;
-use crate::run;
 use crate::templates::commands as templates;
-use crate::{completions, key, man, migrate, ready, serve, token};
+use crate::{
+    completions, deliveries, doctor, key, man, migrate, purge, ready, run, serve, status, token,
+};
 
 /// Operator's tool of Mailroom.
 #[derive(Debug, Parser)]
@@ -36,31 +36,38 @@ impl Cli {
     }
 }
 
+/// In the order in which one comes to need them.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make and change the key that signs tokens
-    Key(key::Args),
-    /// Verify and inspect tokens
-    Token(token::Args),
-    /// Print the completions of a shell
-    Completions(completions::Args),
-    /// Print the manual
-    Man(man::Args),
     /// Bring the database's schema up to date, or back
     Migrate(migrate::Args),
+    /// Make and change the key that signs tokens
+    Key(key::Args),
+    /// Would mail flow? Everything that is wrong, with its remedy
+    Doctor(doctor::Args),
     /// Run collector | sender as one unit, and again when it fails
     Run(run::Args),
     /// Of `run`: ends with it
     #[command(hide = true)]
     CollectorOf(run::heir::Args),
-    /// Say whether mail flows: the exit code is 0 or 75
-    Ready(ready::Args),
-    /// Offer Prometheus metrics and health checks over HTTP
-    Serve(serve::Args),
-    /// Would mail flow? Everything that is wrong, with its remedy
-    Doctor(doctor::Args),
+    /// Show what is outstanding, what happened lately and who is at work
+    Status(status::Args),
+    /// Find mail, see what became of it, send it again or not at all
+    Deliveries(deliveries::Args),
+    /// Verify and inspect tokens
+    Token(token::Args),
     /// Check, preview and publish the templates of mail
     Templates(templates::Args),
+    /// Offer Prometheus metrics and health checks over HTTP
+    Serve(serve::Args),
+    /// Say once whether the database answers and no mail is late
+    Ready(ready::Args),
+    /// Delete what is old from the log of deliveries
+    Purge(purge::Args),
+    /// Print the completions of a shell
+    Completions(completions::Args),
+    /// Print the manual
+    Man(man::Args),
 }
 
 /// Does what was asked for.
@@ -69,16 +76,19 @@ enum Command {
 /// What stopped it; the exit code is in the error.
 pub fn run(cli: Cli, environment: &Environment, out: &mut Output<'_>) -> anyhow::Result<Exit> {
     match cli.command {
-        Command::Key(args) => key::run(args, out),
-        Command::Token(args) => token::run(args, environment, out),
-        Command::Completions(args) => completions::run(args, environment, out),
-        Command::Man(args) => man::run(args, environment, out),
         Command::Migrate(args) => migrate::run(args, environment, out),
+        Command::Key(args) => key::run(args, out),
+        Command::Doctor(args) => doctor::run(args, environment, out),
         Command::Run(args) => run::run(args, environment, out),
         Command::CollectorOf(args) => run::heir::run(args),
-        Command::Ready(args) => ready::run(args, environment, out),
-        Command::Serve(args) => serve::run(args, environment),
-        Command::Doctor(args) => doctor::run(args, environment, out),
+        Command::Status(args) => status::run(args, environment, out),
+        Command::Deliveries(args) => deliveries::run(args, environment, out),
+        Command::Token(args) => token::run(args, environment, out),
         Command::Templates(args) => templates::run(args, environment, out),
+        Command::Serve(args) => serve::run(args, environment),
+        Command::Ready(args) => ready::run(args, environment, out),
+        Command::Purge(args) => purge::run(args, environment, out),
+        Command::Completions(args) => completions::run(args, environment, out),
+        Command::Man(args) => man::run(args, environment, out),
     }
 }

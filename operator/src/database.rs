@@ -3,10 +3,23 @@
 use std::future::Future;
 use std::ops::Deref;
 
+use daemon::exit::{Exit, ExitExt};
 use daemon::postgres::{ConnectError, Connected, Target};
+use daemon::session::Sql;
+use daemon::trouble::Trouble;
 use tokio::task::JoinHandle;
 use tokio_postgres::error::DbError;
-use tokio_postgres::{AsyncMessage, Client};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{AsyncMessage, Client, Row};
+
+/// Deadlocks in a row before one is reported; they need another program's locks to happen at all.
+pub const REPEATS_MAX: u32 = 5;
+
+/// What we ask reads few rows through an index, out of tables that may have grown a hundredfold since
+/// they were last analysed: the planner shall not guess otherwise. As for the two halves.
+pub const SPARING: &str = "SET enable_seqscan = off; SET enable_hashjoin = off; \
+    SET enable_mergejoin = off; SET enable_bitmapscan = off; SET jit = off; \
+    SET plan_cache_mode = force_generic_plan";
 
 /// A connection, driven in the background for as long as this lives.
 #[derive(Debug)]
@@ -45,6 +58,64 @@ impl Database {
         Ok(Self { client, server, driver })
     }
 
+    /// Connects, for statements that read little out of tables of any size.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub async fn connect_sparing(target: &Target) -> anyhow::Result<Self> {
+        let database = Self::connect(target).await?;
+        database.script(SPARING).await?;
+        Ok(database)
+    }
+
+    /// Runs what has no parameters and returns nothing.
+    ///
+    /// # Errors
+    /// As [`rows`](Self::rows).
+    pub async fn script(&self, sql: &str) -> anyhow::Result<()> {
+        let done = self.client.batch_execute(sql).await;
+        done.map_err(|error| failed(Trouble::from_postgres("settings", &error)))
+    }
+
+    /// Runs a statement, once more if it met a deadlock, and returns all its rows.
+    ///
+    /// # Errors
+    /// What PostgreSQL says, and whether trying again may help.
+    pub async fn rows(&self, sql: Sql, params: &[&(dyn ToSql + Sync)]) -> anyhow::Result<Vec<Row>> {
+        let mut repeats = 0;
+        loop {
+            match self.attempt(sql, params).await {
+                Err(trouble) if trouble.is_momentary() && repeats < REPEATS_MAX => repeats += 1,
+                done => return done.map_err(failed),
+            }
+        }
+    }
+
+    /// Runs a statement that returns exactly one row.
+    ///
+    /// # Errors
+    /// As [`rows`](Self::rows).
+    pub async fn one(&self, sql: Sql, params: &[&(dyn ToSql + Sync)]) -> anyhow::Result<Row> {
+        let mut rows = self.rows(sql, params).await?;
+        match rows.pop() {
+            Some(row) if rows.is_empty() => Ok(row),
+            _ => Err(failed(Trouble::broken(format!("{} did not return one row", sql.name)))),
+        }
+    }
+
+    /// Runs a statement once, for those who repeat more than it.
+    ///
+    /// # Errors
+    /// What PostgreSQL says.
+    pub async fn attempt(
+        &self,
+        sql: Sql,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, Trouble> {
+        let done = self.client.query(sql.text, params).await;
+        done.map_err(|error| Trouble::from_postgres(sql.name, &error))
+    }
+
     /// The server we ended up with, as `host:port/dbname`.
     pub fn server(&self) -> &str {
         &self.server
@@ -74,6 +145,12 @@ impl Drop for Database {
     fn drop(&mut self) {
         self.driver.abort();
     }
+}
+
+/// How a command ends because a statement failed.
+pub fn failed(trouble: Trouble) -> anyhow::Error {
+    let mends = !trouble.will_not_mend() && !trouble.is_broken();
+    anyhow::Error::new(trouble).exit(if mends { Exit::Unavailable } else { Exit::Config })
 }
 
 /// Runs what talks to a server.

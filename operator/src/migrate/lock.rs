@@ -12,9 +12,9 @@ use tokio_postgres::{Client, Transaction};
 
 use super::say;
 
-const TRY: &str = include_str!("../../sql/migrate_lock.sql");
-const HOLDER: &str = include_str!("../../sql/migrate_locked_by.sql");
-const HELD: &str = include_str!("../../sql/migrate_held.sql");
+const TRY: &str = include_str!("../../sql/migrate/lock.sql");
+const HOLDER: &str = include_str!("../../sql/migrate/locked_by.sql");
+const HELD: &str = include_str!("../../sql/migrate/held.sql");
 
 const SALT: u32 = 1_486_364_155;
 /// How often a lock that is taken is tried again.

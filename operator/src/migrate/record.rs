@@ -9,7 +9,7 @@ use super::files::ALL;
 use super::lock::Locks;
 use super::plan::{Version, number};
 
-const BEGIN: &str = include_str!("../../sql/migrate_begin.sql");
+const BEGIN: &str = include_str!("../../sql/migrate/begin.sql");
 
 /// The table of one database. Its name cannot be a parameter of a statement, so those are made here.
 #[derive(Debug)]

@@ -13,11 +13,11 @@ const STATEMENT_MAX: &str = "SET statement_timeout = '4s'";
 /// No look takes longer; then the connection is given up.
 pub const LOOK_MAX: Duration = Duration::from_secs(9);
 
-const OUTSTANDING: Sql = sql!("outstanding");
-const ALIVE: Sql = sql!("alive");
-const TOTALS: Sql = sql!("totals");
-const SCALE: Sql = sql!("scale");
-const SCHEMA_VERSION: Sql = sql!("schema_version");
+const OUTSTANDING: Sql = sql!("serve/outstanding");
+const ALIVE: Sql = sql!("serve/alive");
+const TOTALS: Sql = sql!("serve/totals");
+const SCALE: Sql = sql!("serve/scale");
+const SCHEMA_VERSION: Sql = sql!("serve/schema_version");
 const COUNT_LOG: Sql = sql!("count_log");
 
 /// The mails of one action in one state that are promised and not settled.

@@ -6,7 +6,7 @@ use mailroom::{Action, ActionNumber};
 
 use crate::database::Database;
 
-const ACTIONS: &str = include_str!("../../sql/actions.sql");
+const ACTIONS: &str = include_str!("../../sql/token/actions.sql");
 
 /// One of them.
 pub(super) struct Kind {

@@ -13,7 +13,7 @@ use super::actions::Kind;
 use super::signed_for;
 use crate::database::Database;
 
-const INSPECT: &str = include_str!("../../sql/inspect.sql");
+const INSPECT: &str = include_str!("../../sql/token/inspect.sql");
 
 /// See the module. Nothing of it would let anybody in.
 #[derive(Debug, Default, Serialize)]
