@@ -13,7 +13,7 @@ PROGRAMS := -p mailroom-collector -p mailroom-sender
 SECONDS ?= 60
 
 .DEFAULT_GOAL := release
-.PHONY: release debug demo soak bench-smtp fuzz test image-test check fmt clean help
+.PHONY: release debug demo example soak bench-smtp fuzz test image-test check fmt clean help
 
 release: ## Build collector, sender and the operator's tool into bin/ (the default)
 	$(CARGO) build --locked --release $(PROGRAMS)
@@ -32,6 +32,10 @@ debug: ## Build them quickly, with debug information
 demo: ## Watch the whole pipe at work, on a private PostgreSQL and a double of Amazon SES
 	$(CARGO) build --locked $(PROGRAMS) -p xtask
 	@MAILROOM_TEST_BIN_DIR="$$CARGO_TARGET_DIR/debug" "$$CARGO_TARGET_DIR/debug/xtask" demo
+
+example: ## Run the example application: sign up and get the mail, in a browser; Ctrl-C ends it
+	$(CARGO) build --locked $(PROGRAMS) -p xtask -p mailroom-example-signup
+	@MAILROOM_TEST_BIN_DIR="$$CARGO_TARGET_DIR/debug" "$$CARGO_TARGET_DIR/debug/xtask" example
 
 soak: ## Faults at random for SECONDS=60, then a count of what was lost; SEED= as printed
 	$(CARGO) build --locked $(PROGRAMS) -p xtask
@@ -56,6 +60,7 @@ test: ## Run all tests, on a private PostgreSQL
 	$(CARGO) build --locked -p mailroom-collector
 	$(CARGO) build --locked -p mailroom-sender
 	$(CARGO) build --locked -p mailroom-operator
+	$(CARGO) build --locked -p xtask -p mailroom-example-signup
 	$(CARGO) test --locked --workspace
 
 image-test: ## Build the image and run the pipe in it, where there are buildah and PostgreSQL

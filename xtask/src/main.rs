@@ -2,6 +2,7 @@
 
 mod bench_smtp;
 mod demo;
+mod example;
 mod soak;
 
 use std::io::Write as _;
@@ -11,6 +12,7 @@ const HELP: &str = "\
 cargo xtask <task>
 
     demo    the whole pipe at work, on a private PostgreSQL and a double of Amazon SES
+    example the application of examples/signup, to be opened in a browser
     bench-smtp [MAILS]
             mails a second to a loopback Postfix: lettre's send() against the SMTP transport
     soak [SECONDS] [SEED]
@@ -25,6 +27,7 @@ fn main() -> ExitCode {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let done = match args.as_slice() {
         ["demo"] => demo::run(),
+        ["example"] => example::run(),
         ["bench-smtp", args @ ..] => bench_smtp::run(args),
         ["soak", args @ ..] => soak::run(args),
         ["help" | "--help" | "-h"] => {

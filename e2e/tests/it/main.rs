@@ -25,6 +25,7 @@ mod points;
 mod pooler;
 mod priority;
 mod provider;
+mod recipes;
 mod relays;
 mod roles;
 mod run;

@@ -172,6 +172,7 @@ fn mailed(n: usize, since: Instant) -> String {
     format!("{n} {mails} after {:.1} s", since.elapsed().as_secs_f64())
 }
 
-fn say(words: impl std::fmt::Display) -> anyhow::Result<()> {
+/// A line for who watches.
+pub(crate) fn say(words: impl std::fmt::Display) -> anyhow::Result<()> {
     writeln!(std::io::stdout(), "{words}").context("write to stdout")
 }
