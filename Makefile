@@ -13,7 +13,7 @@ PROGRAMS := -p mailroom-collector -p mailroom-sender
 SECONDS ?= 60
 
 .DEFAULT_GOAL := release
-.PHONY: release debug demo example soak bench-smtp fuzz test image-test check fmt clean help
+.PHONY: release debug demo example soak bench bench-peers bench-smtp fuzz test image-test check fmt clean help
 
 release: ## Build collector, sender and the operator's tool into bin/ (the default)
 	$(CARGO) build --locked --release $(PROGRAMS)
@@ -41,6 +41,20 @@ soak: ## Faults at random for SECONDS=60, then a count of what was lost; SEED= a
 	$(CARGO) build --locked $(PROGRAMS) -p xtask
 	@MAILROOM_TEST_BIN_DIR="$$CARGO_TARGET_DIR/debug" "$$CARGO_TARGET_DIR/debug/xtask" soak \
 		"$(SECONDS)" "$(SEED)"
+
+# The programs last and by themselves, as `make release` has them built: what is measured is what is
+# installed.
+JSON ?= $(CARGO_TARGET_DIR)/bench.json
+PEERS ?= $(CARGO_TARGET_DIR)/peers
+bench: ## Measure it beside its limits and other queues: ROWS=2,3 ROUNDS=5 GROWTH=10000,1000000
+	$(CARGO) build --locked --release -p xtask
+	$(CARGO) build --locked --release $(PROGRAMS)
+	@MAILROOM_TEST_BIN_DIR="$$CARGO_TARGET_DIR/release" "$$CARGO_TARGET_DIR/release/xtask" bench \
+		rows="$(ROWS)" rounds="$(ROUNDS)" part="$(PART)" growth="$(GROWTH)" peers="$(PEERS)" \
+		json="$(JSON)"
+
+bench-peers: ## Fetch other queues for `make bench` into PEERS=target/peers; DRIVERS=<directory>
+	@CARGO="$(CARGO)" sh scripts/bench-peers "$(DRIVERS)" "$(PEERS)"
 
 MAILS ?= 200
 bench-smtp: ## Time MAILS=200 mails by SMTP to a private Postfix, against lettre's plain send()

@@ -1,5 +1,6 @@
 //! `cargo xtask <task>`: the workspace's chores that deserve a program.
 
+mod bench;
 mod bench_smtp;
 mod demo;
 mod example;
@@ -13,6 +14,8 @@ cargo xtask <task>
 
     demo    the whole pipe at work, on a private PostgreSQL and a double of Amazon SES
     example the application of examples/signup, to be opened in a browser
+    bench [rows=1,2,…] [rounds=5] [part=1] [growth=10000,1000000] [peers=DIR] [json=FILE]
+            Mailroom beside its limits and beside other queues: docs/BENCHMARKS.md
     bench-smtp [MAILS]
             mails a second to a loopback Postfix: lettre's send() against the SMTP transport
     soak [SECONDS] [SEED]
@@ -28,6 +31,7 @@ fn main() -> ExitCode {
     let done = match args.as_slice() {
         ["demo"] => demo::run(),
         ["example"] => example::run(),
+        ["bench", args @ ..] => bench::run(args),
         ["bench-smtp", args @ ..] => bench_smtp::run(args),
         ["soak", args @ ..] => soak::run(args),
         ["help" | "--help" | "-h"] => {

@@ -1,0 +1,119 @@
+//! The limit: the very statements of the two halves, one after another on one connection, with
+//! nothing around them: no signing, no pipe, no second process.
+
+use anyhow::{Context, ensure};
+use collector::floors::Floors;
+use std::time::Instant;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, NoTls, Row, Statement};
+
+use super::stats::count;
+
+const CLAIM: &str = include_str!("../../../collector/sql/claim.sql");
+const BEGIN: &str = include_str!("../../../sender/sql/begin.sql");
+const SETTLE_SENT: &str = include_str!("../../../sender/sql/settle_sent.sql");
+
+/// What a session of ours asks for (`daemon/src/session.rs`).
+const SETTINGS: &str = "SET enable_seqscan = off; SET enable_hashjoin = off;
+    SET enable_mergejoin = off; SET enable_bitmapscan = off; SET jit = off;
+    SET plan_cache_mode = force_generic_plan; SET default_transaction_isolation = 'read committed';
+    SET row_security = off; SET client_connection_check_interval = 5000";
+
+/// A holder that was never registered: nobody else looks.
+const HOLDER: i32 = 1_000_000_000;
+const QUEUE: &str = "mailroom";
+/// Seconds a token must still live, and ambiguous attempts that are enough.
+const MARGIN: i64 = 11;
+const AMBIGUITIES: i32 = 10;
+
+pub(super) struct Bare {
+    client: Client,
+    backend: i32,
+    claim: Statement,
+    begin: Statement,
+    settle: Statement,
+    floors: Floors,
+}
+
+impl Bare {
+    pub(super) async fn connect(url: &str) -> anyhow::Result<Bare> {
+        let (client, connection) = tokio_postgres::connect(url, NoTls).await.context("connect")?;
+        tokio::spawn(connection);
+        client.batch_execute(SETTINGS).await.context("make settings")?;
+        let backend = client.query_one("SELECT pg_backend_pid()", &[]).await?.get(0);
+        Ok(Bare {
+            claim: client.prepare(CLAIM).await.context("claim")?,
+            begin: client.prepare(BEGIN).await.context("begin")?,
+            settle: client.prepare(SETTLE_SENT).await.context("settle_sent")?,
+            client,
+            backend,
+            floors: Floors::default(),
+        })
+    }
+
+    /// Claims `rows`, `limit` at a time. Rows a second, the first claim apart: it plans.
+    pub(super) async fn claim_all(&mut self, limit: u32, rows: u64) -> anyhow::Result<f64> {
+        let mut claimed = count(self.claim(limit).await?.len());
+        let (first, started) = (claimed, Instant::now());
+        while claimed < count(rows) {
+            claimed += count(self.claim(limit).await?.len());
+        }
+        Ok((claimed - first) / started.elapsed().as_secs_f64())
+    }
+
+    /// Claims `rows`, `limit` at a time, begins and settles each claim in calls of `call`. Rows a
+    /// second, the first claim apart.
+    pub(super) async fn settle_all(
+        &mut self,
+        limit: u32,
+        call: usize,
+        rows: u64,
+    ) -> anyhow::Result<f64> {
+        let mut settled = self.claim_and_settle(limit, call).await?;
+        let (first, started) = (settled, Instant::now());
+        while settled < rows {
+            settled += self.claim_and_settle(limit, call).await?;
+        }
+        Ok(count(settled - first) / started.elapsed().as_secs_f64())
+    }
+
+    async fn claim(&mut self, limit: u32) -> anyhow::Result<Vec<Row>> {
+        self.floors.prepare(Instant::now());
+        let (priorities, due) = self.floors.parameters();
+        let rows = i64::from(limit);
+        let params: [&(dyn ToSql + Sync); 6] =
+            [&self.backend, &HOLDER, &QUEUE, &rows, &priorities, &due];
+        let rows = self.client.query(&self.claim, &params).await.context("claim")?;
+        let places = rows.iter().map(|row| (row.get("priority"), row.get("due")));
+        let full = rows.len() >= usize::try_from(limit)?;
+        let nothing_else = self.floors.claimed(places, full);
+        ensure!(!(rows.is_empty() && nothing_else), "there is not enough to claim");
+        Ok(rows)
+    }
+
+    async fn claim_and_settle(&mut self, limit: u32, call: usize) -> anyhow::Result<u64> {
+        let claimed = self.claim(limit).await?;
+        let mut settled = 0;
+        for rows in claimed.chunks(call) {
+            let number: i16 = rows.first().context("an empty call")?.get("number");
+            let secrets: Vec<&[u8]> = rows.iter().map(|row| row.get("secret")).collect();
+            let emails: Vec<&str> = rows
+                .iter()
+                .map(|row| std::str::from_utf8(row.get("email")).context("an address"))
+                .collect::<anyhow::Result<_>>()?;
+            let params: [&(dyn ToSql + Sync); 7] =
+                [&self.backend, &HOLDER, &number, &secrets, &emails, &MARGIN, &AMBIGUITIES];
+            let begun = self.client.query(&self.begin, &params).await.context("begin")?;
+            ensure!(begun.len() == rows.len(), "{} of {} begun", begun.len(), rows.len());
+            let tokens: Vec<i64> = begun.iter().map(|row| row.get("token")).collect();
+            let attempts: Vec<i32> = begun.iter().map(|row| row.get("attempts")).collect();
+            let ids = vec![""; tokens.len()];
+            let params: [&(dyn ToSql + Sync); 5] =
+                [&self.backend, &"noop", &tokens, &attempts, &ids];
+            let done = self.client.execute(&self.settle, &params).await.context("settle")?;
+            ensure!(done == u64::try_from(rows.len())?, "{done} of {} settled", rows.len());
+            settled += done;
+        }
+        Ok(settled)
+    }
+}
