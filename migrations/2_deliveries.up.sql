@@ -112,7 +112,7 @@ CREATE TABLE deliveries (
     CONSTRAINT counts_of_a_delivery_are_never_negative
         CHECK (attempts >= 0 AND dispatches >= 0 AND ambiguities >= 0)
 ) WITH (
-    fillfactor = 70,
+    fillfactor = 33,
     autovacuum_vacuum_scale_factor = 0.05,
     autovacuum_vacuum_cost_delay = 0
 );
