@@ -109,6 +109,7 @@ CREATE TABLE deliveries (
     CONSTRAINT a_delivery_is_held_unless_it_is_pending
         CHECK ((state = 'pending') = (holder IS NULL)),
     CONSTRAINT a_delivery_is_due_at_some_time CHECK (isfinite(due_at)),
+    CONSTRAINT a_delivery_is_promised_at_some_time CHECK (isfinite(promised_at)),
     CONSTRAINT counts_of_a_delivery_are_never_negative
         CHECK (attempts >= 0 AND dispatches >= 0 AND ambiguities >= 0)
 ) WITH (

@@ -102,7 +102,11 @@ CREATE FUNCTION mailroom_count(since timestamptz, until timestamptz)
                 coalesce(e.action::text, 'unknown') AS action, e.outcome,
                 greatest(extract(epoch FROM e.at - coalesce(
                     e.promised_at,
-                    (SELECT to_timestamp(t.created_at) FROM tokens AS t WHERE t.id = e.token),
+                    -- In whole seconds, and in what the application writes there.
+                    (
+                        SELECT to_timestamp(least(t.created_at, extract(epoch FROM e.at)))
+                        FROM tokens AS t WHERE t.id = e.token AND t.created_at >= 0
+                    ),
                     e.at
                 )), 0)::double precision AS seconds
             FROM delivery_log AS e
@@ -112,10 +116,15 @@ CREATE FUNCTION mailroom_count(since timestamptz, until timestamptz)
     GROUP BY r.action, r.outcome, r.bucket
 $$;
 
--- Counts ten minutes of the log, or nothing: what is younger than two minutes may not all be there
--- yet, since a row is dated before it is committed. True: there is more to count.
+-- Counts some thousands of rows of the log, or none: what is younger than two minutes may not all be
+-- there yet, since a row is dated before it is committed. True: there is more to count.
+--
+-- Never past the newest row, so that a clock that was ahead for a while does no harm unless something
+-- was logged meanwhile; then what is logged until it is caught up with is not counted.
 CREATE FUNCTION mailroom_count_log() RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
+    rows_max CONSTANT integer := 5000;
+    moment CONSTANT interval := interval '1 microsecond';
     settled CONSTANT timestamptz := now() - interval '2 minutes';
     since timestamptz;
     until timestamptz;
@@ -124,23 +133,35 @@ BEGIN
     IF NOT FOUND THEN
         RETURN false;
     END IF;
-    -- Where nothing has happened, there is nothing to go through in steps.
-    SELECT coalesce(min(f.at), settled) INTO until
+    -- Up to where one of the outcomes has that many rows, else to the newest of all.
+    SELECT coalesce(min(f.full_at), max(f.newest) + moment) INTO until
     FROM unnest(enum_range(NULL::delivery_outcome)) AS o (outcome)
     CROSS JOIN LATERAL (
-        SELECT l.at FROM delivery_log AS l
-        WHERE l.outcome = o.outcome AND l.at >= since ORDER BY l.at LIMIT 1
+        SELECT (
+            SELECT l.at FROM delivery_log AS l
+            WHERE l.outcome = o.outcome AND l.at >= since ORDER BY l.at OFFSET rows_max LIMIT 1
+        ) AS full_at, (
+            SELECT l.at FROM delivery_log AS l
+            WHERE l.outcome = o.outcome AND l.at >= since ORDER BY l.at DESC LIMIT 1
+        ) AS newest
     ) AS f;
-    until := least(until + interval '10 minutes', settled);
-    IF until <= since THEN
+    IF since >= settled OR until IS NULL THEN
         RETURN false;
     END IF;
+    -- Rows of one moment are counted together.
+    until := least(greatest(until, since + moment), settled);
     INSERT INTO delivery_totals AS t (action, outcome, bucket, count, seconds)
     SELECT c.action, c.outcome, c.bucket, c.count, c.seconds FROM mailroom_count(since, until) AS c
     ON CONFLICT (action, outcome, bucket) DO UPDATE
         SET count = t.count + excluded.count, seconds = t.seconds + excluded.seconds;
     UPDATE delivery_totals_until SET counted_until = until;
-    RETURN until < settled;
+    RETURN EXISTS (
+        SELECT FROM unnest(enum_range(NULL::delivery_outcome)) AS o (outcome)
+        CROSS JOIN LATERAL (
+            SELECT FROM delivery_log AS l
+            WHERE l.outcome = o.outcome AND l.at >= until AND l.at < settled LIMIT 1
+        ) AS more
+    );
 END
 $$;
 
@@ -164,13 +185,18 @@ $$;
 
 -- Takes out of the log, oldest first and at most `rows_max`: what is about mail that was sent, and
 -- attempts at it, from before `sent_before`; and what else became of mail from before `others_before`.
--- Returns how many; 0: there is no more. What is not counted yet stays, and so does what is about
--- mail that is outstanding, or that a change of status may bring back.
+-- Returns how many; 0: there is no more. What stays, however old:
+--   what is not counted yet, or younger than an hour: a sender may yet compare with it
+--   what is about outstanding mail, or about a token that lives: it may be mailed again, or not, for it
+--   that a mail was sent, while something else that became of it stays: else it would look undone
+-- Rows that somebody holds are passed over: nobody waits for a purge, and it waits for nobody.
 CREATE FUNCTION mailroom_purge(
     sent_before timestamptz, others_before timestamptz, rows_max integer
 ) RETURNS integer LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
-    counted CONSTANT timestamptz := (SELECT u.counted_until FROM delivery_totals_until AS u);
+    latest CONSTANT timestamptz := least(
+        (SELECT u.counted_until FROM delivery_totals_until AS u), now() - interval '1 hour'
+    );
     purged integer;
 BEGIN
     DELETE FROM delivery_log WHERE ctid = ANY (ARRAY(
@@ -178,17 +204,23 @@ BEGIN
         CROSS JOIN LATERAL (
             SELECT l.ctid FROM delivery_log AS l
             WHERE l.outcome = o.outcome
-              AND l.at < least(counted, CASE
+              AND l.at < least(latest, CASE
                   WHEN o.outcome IN ('skipped', 'failed', 'unconfirmed') THEN others_before
                   ELSE sent_before
               END)
               AND NOT EXISTS (SELECT FROM deliveries AS d WHERE d.token = l.token)
-              AND (o.outcome <> 'skipped' OR NOT EXISTS (
+              AND NOT EXISTS (
                   SELECT FROM tokens AS t
                   WHERE t.id = l.token AND t.consumed_at IS NULL
                     AND t.expires_at > extract(epoch FROM now())
+              )
+              AND (o.outcome <> 'sent' OR NOT EXISTS (
+                  SELECT FROM delivery_log AS e
+                  WHERE e.token = l.token AND e.outcome::text IN ('skipped', 'failed', 'unconfirmed')
+                  OFFSET 0
               ))
             ORDER BY l.at LIMIT rows_max
+            FOR UPDATE OF l SKIP LOCKED
         ) AS r
         LIMIT rows_max
     ));

@@ -77,8 +77,9 @@ BEGIN
     GRANT SELECT, DELETE,
         UPDATE (due_at, dispatched_at, state, holder, dispatches, ambiguities)
         ON deliveries TO mailroom_collector;
-    GRANT INSERT (token, action, promised_at, attempt, outcome, detail) ON delivery_log
-        TO mailroom_collector;
+    -- What it says of itself to `mailroom ready`: whether anything was sent lately.
+    GRANT INSERT (token, action, promised_at, attempt, outcome, detail), SELECT (at, outcome)
+        ON delivery_log TO mailroom_collector;
     GRANT SELECT, DELETE, INSERT (kind, host, pid, version), UPDATE (missing_since) ON holders
         TO mailroom_collector;
 

@@ -161,7 +161,7 @@ fn retention(
     others: Option<String>,
 ) -> Option<Retention> {
     let mut kept = |name, said, default| {
-        let hours = problems.number(name, said, default, 1..=1_000_000, "h");
+        let hours = problems.number(name, said, default, 1..=876_000, "h");
         Duration::from_secs(hours * HOUR_SECONDS)
     };
     let sent = kept("MAILROOM_PURGE_SENT_HOURS", sent, 720);

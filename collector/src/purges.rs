@@ -55,6 +55,12 @@ impl Purges {
         self.due_at = None;
         Some(std::mem::take(&mut self.rows))
     }
+
+    /// It has failed: not again before the next health check.
+    pub fn put_off(&mut self) {
+        self.due_at = None;
+        self.rows = 0;
+    }
 }
 
 #[cfg(test)]
@@ -83,6 +89,10 @@ mod tests {
         assert_eq!((purges.due(now), purges.due_at()), (None, None));
         purges.check(now);
         assert_eq!(purges.due(now), Some(RETENTION));
-        assert_eq!(purges.purged(0, false), Some(0));
+        assert_eq!(purges.purged(7, true), None);
+        purges.put_off();
+        assert_eq!((purges.due(now), purges.due_at()), (None, None));
+        purges.check(now);
+        assert_eq!(purges.purged(1, false), Some(1));
     }
 }

@@ -288,7 +288,8 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    /// A little at a time: what has become due meanwhile goes first. No mail waits because we may not.
+    /// A little at a time: what has become due meanwhile goes first. No mail waits because a purge
+    /// fails.
     async fn purge(&self, retention: Retention, purges: &mut Purges) -> Result<(), Trouble> {
         match self.queue.purge(retention).await {
             Ok((rows, more)) => {
@@ -297,12 +298,12 @@ impl<'a> Work<'a> {
                 }
                 Ok(())
             }
-            Err(trouble) if trouble.will_not_mend() && !trouble.is_pooled() => {
+            Err(trouble) if trouble.is_pooled() || trouble.is_lost() => Err(trouble),
+            Err(trouble) => {
                 tracing::error!(error = %trouble, "purge_refused");
-                *purges = Purges::new(None, Instant::now());
+                purges.put_off();
                 Ok(())
             }
-            Err(trouble) => Err(trouble),
         }
     }
 

@@ -54,6 +54,11 @@ impl Trouble {
         Self { class, text }
     }
 
+    /// The connection is of no more use.
+    pub fn is_lost(&self) -> bool {
+        self.class == Class::Lost
+    }
+
     /// The same statement may succeed when it is repeated at once.
     pub fn is_momentary(&self) -> bool {
         self.class == Class::Momentary

@@ -77,14 +77,14 @@ async fn of_two_who_use_a_token_at_once_one_does() {
     removed.await.unwrap();
 }
 
-/// A log of mail of every outcome, `age` old: so many mails took so many seconds each.
+/// A log of so many mails of each outcome, `age` old, each of which took so many seconds.
 fn past(age: &str, mails: i64, seconds: f64) -> String {
     format!(
         "INSERT INTO delivery_log (at, token, promised_at, attempt, outcome, action)
-         SELECT now() - interval '{age}', -n, now() - interval '{age}' - interval '{seconds} s', 1,
+         SELECT now() - interval '{age}', -(n * 10 + o.place), now() - interval '{age}' - interval '{seconds} s', 1,
              o.outcome, 'activation'
          FROM generate_series(1, {mails}) AS n,
-             unnest(enum_range(NULL::delivery_outcome)) AS o (outcome);"
+             unnest(enum_range(NULL::delivery_outcome)) WITH ORDINALITY AS o (outcome, place);"
     )
 }
 
@@ -127,25 +127,102 @@ async fn totals_are_the_same_counted_or_not_purged_or_not() {
     assert_eq!(db.query_text(outcomes).await.unwrap(), "10");
 }
 
+const PURGE_ALL: &str = "SELECT mailroom_purge('infinity', 'infinity', 100)";
+
 #[tokio::test]
 async fn what_is_still_needed_is_not_purged() {
     let db = Database::fresh().await.unwrap();
-    // Outstanding; skipped, and a status may bring it back; skipped, and used up; not counted.
+    // Outstanding; alive, and a status may bring it back; used up; not counted.
     db.execute(&accounts("needed", 3)).await.unwrap();
     db.execute(
         "DELETE FROM deliveries WHERE token > 1;
          UPDATE tokens SET consumed_at = 1 WHERE id = 3;
          INSERT INTO delivery_log (at, token, attempt, outcome)
-         SELECT now() - interval '1 year', t, 1, 'skipped' FROM generate_series(1, 3) AS t;",
+         SELECT now() - interval '1 year', t, 1, o
+         FROM generate_series(1, 3) AS t, unnest('{skipped, sent}'::delivery_outcome[]) AS o;
+         INSERT INTO delivery_log (at, token, attempt, outcome)
+         VALUES (now() - interval '59 minutes', -1, 1, 'sent');",
     )
     .await
     .unwrap();
-    let purge = "SELECT mailroom_purge('infinity', 'infinity', 100)";
-    assert_eq!(db.query_i64(purge).await.unwrap(), 0, "nothing is counted");
+    assert_eq!(db.query_i64(PURGE_ALL).await.unwrap(), 0, "nothing is counted");
     count_all(&db).await;
-    assert_eq!(db.query_i64(purge).await.unwrap(), 1);
+    // That it was skipped, and then that it was sent.
+    assert_eq!(db.query_i64(PURGE_ALL).await.unwrap(), 1);
+    assert_eq!(db.query_i64(PURGE_ALL).await.unwrap(), 1);
+    assert_eq!(db.query_i64(PURGE_ALL).await.unwrap(), 0);
     let left = "SELECT string_agg(token::text, ' ' ORDER BY token) FROM delivery_log";
-    assert_eq!(db.query_text(left).await.unwrap(), "1 2");
+    assert_eq!(db.query_text(left).await.unwrap(), "-1 1 1 2 2");
+}
+
+/// Else a mail that failed, was requeued and sent would look failed again, and be requeued again.
+#[tokio::test]
+async fn that_a_mail_was_sent_is_remembered_while_anything_else_of_it_is() {
+    let db = Database::fresh().await.unwrap();
+    db.execute(
+        "INSERT INTO delivery_log (at, token, attempt, outcome)
+         SELECT now() - interval '40 days' + n * interval '1 hour', n % 4, n, o
+         FROM unnest('{failed, skipped, unconfirmed, sent, sent, sent}'::delivery_outcome[])
+             WITH ORDINALITY AS x (o, n)",
+    )
+    .await
+    .unwrap();
+    count_all(&db).await;
+    // 1: failed, sent. 2: skipped, sent. 3: unconfirmed. 0: sent.
+    let purge =
+        "SELECT mailroom_purge(now() - interval '30 days', now() - interval '90 days', 100)";
+    assert_eq!(db.query_i64(purge).await.unwrap(), 1);
+    let left =
+        "SELECT string_agg(token || outcome::text, ' ' ORDER BY token, outcome) FROM delivery_log";
+    assert_eq!(db.query_text(left).await.unwrap(), "1sent 1failed 2sent 2skipped 3unconfirmed");
+}
+
+#[tokio::test]
+async fn a_purge_waits_for_nobody() {
+    let db = Database::fresh().await.unwrap();
+    db.execute(&past("40 days", 3, 1.0)).await.unwrap();
+    count_all(&db).await;
+    let other = db.client().await.unwrap();
+    other
+        .batch_execute("BEGIN; SELECT FROM delivery_log WHERE token = -11 FOR UPDATE")
+        .await
+        .unwrap();
+    let purge =
+        "SET LOCAL lock_timeout = '1ms'; SELECT mailroom_purge('infinity', 'infinity', 100)";
+    db.execute(purge).await.unwrap();
+    let left = "SELECT string_agg(token::text, ' ') FROM delivery_log";
+    assert_eq!(db.query_text(left).await.unwrap(), "-11");
+    other.batch_execute("COMMIT").await.unwrap();
+}
+
+/// Rows that share a moment, and more of them than are counted in one go.
+#[tokio::test]
+async fn counting_comes_to_an_end_and_misses_none() {
+    let db = Database::fresh().await.unwrap();
+    db.execute(
+        "INSERT INTO delivery_log (at, token, attempt, outcome)
+         SELECT now() - interval '1 day' + n / 6000 * interval '1 microsecond', n, 1, 'sent'
+         FROM generate_series(1, 20000) AS n",
+    )
+    .await
+    .unwrap();
+    count_all(&db).await;
+    let counted = "SELECT sum(count)::bigint FROM delivery_totals";
+    assert_eq!(db.query_i64(counted).await.unwrap(), 20_000);
+    // Nothing has happened since, and a clock that is ahead changes nothing.
+    let until = "SELECT counted_until < now() - interval '23 hours' FROM delivery_totals_until";
+    assert_eq!(db.query_text(until).await.unwrap(), "t");
+    // A token's creation as no calendar has it.
+    db.execute(
+        "INSERT INTO accounts (email, login) VALUES ('x@mail.example', 'x');
+         UPDATE tokens SET created_at = 4611686018427387904;
+         INSERT INTO delivery_log (at, token, attempt, outcome)
+         VALUES (now() - interval '1 hour', 1, 1, 'sent')",
+    )
+    .await
+    .unwrap();
+    count_all(&db).await;
+    assert_eq!(db.query_i64(counted).await.unwrap(), 20_001);
 }
 
 /// At the start, and at each health check; what is younger stays.
@@ -185,5 +262,6 @@ async fn a_collector_that_may_not_forget_says_so_and_goes_on() {
     world.mails(3).await;
     world.settled().await;
     stop(&pipe);
+    assert_eq!(pipe.collector.stderr().matches("event=connected").count(), 1);
     world.quiet(&[&pipe.collector, &pipe.sender], &["purge_refused"]).await;
 }
