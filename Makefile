@@ -8,6 +8,9 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 
 PROGRAMS := -p mailroom-collector -p mailroom-sender
+# One set for whatever is there to be watched: which features a dependency is compiled with depends on
+# what is compiled together, so that another set compiles most of it anew.
+SHOWS := $(PROGRAMS) -p xtask -p mailroom-example-signup
 
 # How long `make soak` injects faults.
 SECONDS ?= 60
@@ -30,15 +33,15 @@ debug: ## Build them quickly, with debug information
 		"$$CARGO_TARGET_DIR/debug/mailroom" bin
 
 demo: ## Watch the whole pipe at work, on a private PostgreSQL and a double of Amazon SES
-	$(CARGO) build --locked $(PROGRAMS) -p xtask
+	$(CARGO) build --locked $(SHOWS)
 	@MAILROOM_TEST_BIN_DIR="$$CARGO_TARGET_DIR/debug" "$$CARGO_TARGET_DIR/debug/xtask" demo
 
 example: ## Run the example application: sign up and get the mail, in a browser; Ctrl-C ends it
-	$(CARGO) build --locked $(PROGRAMS) -p xtask -p mailroom-example-signup
+	$(CARGO) build --locked $(SHOWS)
 	@MAILROOM_TEST_BIN_DIR="$$CARGO_TARGET_DIR/debug" "$$CARGO_TARGET_DIR/debug/xtask" example
 
 soak: ## Faults at random for SECONDS=60, then a count of what was lost; SEED= as printed
-	$(CARGO) build --locked $(PROGRAMS) -p xtask
+	$(CARGO) build --locked $(SHOWS)
 	@MAILROOM_TEST_BIN_DIR="$$CARGO_TARGET_DIR/debug" "$$CARGO_TARGET_DIR/debug/xtask" soak \
 		"$(SECONDS)" "$(SEED)"
 

@@ -1,42 +1,43 @@
-"""Every published vector: python3 test_verify.py [PATH OF tokens.json]"""
+"""Every published vector: python3 test_verify.py [PATH OF tokens.json], or python3 -m unittest"""
 
 import json
 import pathlib
 import sys
+import unittest
 
 from verify import ACTIVATION, PASSWORD_RECOVERY, secret_key, verify
 
-published = pathlib.Path(__file__).parent / "../../mailroom/vectors/tokens.json"
-path = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else published
+path = pathlib.Path(__file__).parent / "../../mailroom/vectors/tokens.json"
+if __name__ == "__main__" and len(sys.argv) > 1:
+    path = pathlib.Path(sys.argv.pop())
 vectors = json.loads(path.read_text(encoding="utf-8"))
 # What was signed must verify, too.
 signed = [{**vector, "keys": [vector["key"]]} for vector in vectors["sign"]]
+every = signed + vectors["verify"]
 
 
-def equal(found, expected, name):
-    if found != expected:  # not `assert`, which -O takes out
-        raise SystemExit(f"{name}: {found!r}, not {expected!r}")
+class Verify(unittest.TestCase):
+    def test_every_vector_holds(self):
+        for vector in every:
+            action = (vector["path"], vector["code_signed"])
+            keys = [secret_key(digits) for digits in vector["keys"]]
+            found = verify(keys, action, vector["token"], vector["code"])
+            self.assertEqual(found and found.hex(), vector["secret"], vector["name"])
+
+    def test_what_is_no_text_is_no_token_and_no_code(self):
+        keys = [secret_key("deadbeef" * 8)]
+        link = next(vector for vector in vectors["sign"] if vector["name"] == "recovery")
+        self.assertIsNotNone(verify(keys, PASSWORD_RECOVERY, link["token"], link["code"]))
+        # What a query string or a JSON body may hold in place of a text.
+        for alien in (None, 0, {}, [link["token"]], link["token"].encode()):
+            self.assertIsNone(verify(keys, ACTIVATION, alien))
+            self.assertIsNone(verify(keys, PASSWORD_RECOVERY, link["token"], alien))
+
+    def test_a_short_key_is_no_key(self):
+        with self.assertRaises(ValueError):
+            secret_key("deadbeef")
 
 
-checked = 0
-for vector in signed + vectors["verify"]:
-    action = (vector["path"], vector["code_signed"])
-    keys = [secret_key(digits) for digits in vector["keys"]]
-    found = verify(keys, action, vector["token"], vector["code"])
-    equal(found and found.hex(), vector["secret"], vector["name"])
-    checked += 1
-
-keys = [secret_key("deadbeef" * 8)]
-link = next(vector for vector in vectors["sign"] if vector["name"] == "recovery")
-equal(verify(keys, PASSWORD_RECOVERY, link["token"], link["code"]) is None, False, "recovery")
-# What a query string or a JSON body may hold in place of a text.
-for alien in (None, 0, {}, [link["token"]], link["token"].encode()):
-    equal(verify(keys, ACTIVATION, alien), None, "a token that is no text")
-    equal(verify(keys, PASSWORD_RECOVERY, link["token"], alien), None, "a code that is no text")
-try:
-    secret_key("deadbeef")
-except ValueError:
-    pass
-else:
-    raise SystemExit("a short key was taken")
-print(f"{checked} vectors hold")
+if __name__ == "__main__":
+    unittest.main(exit=False, argv=sys.argv[:1]).result.wasSuccessful() or sys.exit(1)
+    print(f"{len(every)} vectors hold")

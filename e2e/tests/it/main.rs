@@ -19,6 +19,7 @@ mod minutes;
 mod new_kind;
 mod operations;
 mod outage;
+mod packaging;
 mod pipe;
 #[cfg(debug_assertions)]
 mod points;

@@ -3,6 +3,7 @@
 use anyhow::Context;
 use mailroom::Secret;
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, NoTls};
 
 /// Accounts and their links. One connection, made anew when it is gone: where this example has one, an
@@ -13,21 +14,14 @@ pub struct Accounts {
     client: Mutex<Option<Client>>,
 }
 
-/// What became of signing up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SignUp {
-    /// The mail will go out by itself; or the address has an account already, which is its owner's
-    /// business alone.
-    CheckMail,
-    /// Somebody has that name, which is no secret.
-    LoginTaken,
-}
-
 /// What a link is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Link {
-    /// Makes the account active.
-    Activation,
+pub enum Link<'a> {
+    /// Makes the account active, by this name.
+    Activation {
+        /// Whatever its owner likes to be called.
+        login: &'a str,
+    },
     /// Lets its owner choose a new password.
     Recovery,
 }
@@ -43,6 +37,8 @@ pub enum Refusal {
     Used,
     /// The account is suspended; or, to be activated, it is active already.
     Ineligible,
+    /// Somebody has that name. The link is as good as before.
+    LoginTaken,
 }
 
 impl Accounts {
@@ -53,18 +49,17 @@ impl Accounts {
     /// Signs somebody up: one INSERT. Mailroom's triggers make the activation token and promise its
     /// mail in the same transaction, so there is nothing to send, to queue or to clean up.
     ///
+    /// Until its owner chooses a name, by the link, the account goes by its address, which nobody else
+    /// can have. Were a name given here, two tries could tell whether an address has an account: the
+    /// name of a first one with that address is taken afterwards only if the address was new.
+    ///
     /// # Errors
     /// If the database is away.
-    pub async fn sign_up(&self, email: &str, login: &str) -> anyhow::Result<SignUp> {
-        let client = self.client().await?;
-        let insert = "INSERT INTO accounts (email, login) VALUES ($1, $2) ON CONFLICT DO NOTHING";
-        if client.execute(insert, &[&email, &login]).await.context("sign up")? == 1 {
-            return Ok(SignUp::CheckMail);
-        }
-        // Only now, and only about the name: the answer must not depend on whether the address is known.
-        let taken = "SELECT EXISTS (SELECT FROM accounts WHERE login = $1)";
-        let taken = client.query_one(taken, &[&login]).await.context("look for the name")?;
-        Ok(if taken.get(0) { SignUp::LoginTaken } else { SignUp::CheckMail })
+    pub async fn sign_up(&self, email: &str) -> anyhow::Result<()> {
+        let sql = "INSERT INTO accounts (email, login) VALUES ($1, $1) ON CONFLICT DO NOTHING";
+        // How many rows it made is the business of the address's owner alone.
+        self.client().await?.execute(sql, &[&email]).await.context("sign up")?;
+        Ok(())
     }
 
     /// Mails a new link, if there is an account with this address: to activate it, if it is not active
@@ -73,7 +68,13 @@ impl Accounts {
     /// # Errors
     /// If the database is away.
     pub async fn ask_for_link(&self, email: &str) -> anyhow::Result<()> {
-        let sql = "INSERT INTO tokens (account, action)
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await.context("begin")?;
+        // Of several at once, each waits for the one before it, and then sees what that one made: the
+        // next statement looks at the tables anew.
+        let lock = "SELECT FROM accounts WHERE email = $1 FOR NO KEY UPDATE";
+        transaction.execute(lock, &[&email]).await.context("lock the account")?;
+        let insert = "INSERT INTO tokens (account, action)
             SELECT a.id, wanted.action FROM accounts AS a,
                 LATERAL (SELECT CASE a.status WHEN 'provisioned' THEN 'activation'::token_action
                                               ELSE 'password_recovery' END) AS wanted (action)
@@ -81,22 +82,23 @@ impl Accounts {
                AND NOT EXISTS (
                    SELECT FROM tokens AS t WHERE t.account = a.id AND t.action = wanted.action
                       AND t.consumed_at IS NULL AND t.created_at > extract(epoch FROM now()) - 60)";
-        self.client().await?.execute(sql, &[&email]).await.context("ask for a link")?;
-        Ok(())
+        transaction.execute(insert, &[&email]).await.context("ask for a link")?;
+        transaction.commit().await.context("commit")
     }
 
-    /// Uses a link up and sets the password, both or neither. `secret` is from a verified token.
+    /// Uses a link up, and sets the password and the name: all of it or nothing. `secret` is from a
+    /// verified token.
     ///
     /// # Errors
     /// If the database is away; the link is as good as before, then.
     pub async fn use_link(
         &self,
-        link: Link,
+        link: Link<'_>,
         secret: &Secret,
         password: &str,
     ) -> anyhow::Result<Result<(), Refusal>> {
         let action = match link {
-            Link::Activation => "activation",
+            Link::Activation { .. } => "activation",
             Link::Recovery => "password_recovery",
         };
         let mut client = self.client().await?;
@@ -114,6 +116,17 @@ impl Accounts {
             Some(_) => return Ok(Err(Refusal::Unknown)),
         }
         let account: i64 = answer.get("account");
+        if let Link::Activation { login } = link {
+            // Who gets here has shown whose the address is, and may know which names are taken.
+            let name = "UPDATE accounts SET login = $2 WHERE id = $1";
+            match transaction.execute(name, &[&account, &login]).await {
+                // The rollback gives the link back.
+                Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => {
+                    return Ok(Err(Refusal::LoginTaken));
+                }
+                named => named.context("set the name")?,
+            };
+        }
         // Consuming an activation token has made the account active, too. bcrypt by pgcrypto, which is
         // there anyway; an application may prefer a library of its own.
         let set = "INSERT INTO passwords (account, hash) VALUES ($1, crypt($2, gen_salt('bf', 10)))

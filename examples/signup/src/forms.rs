@@ -8,7 +8,6 @@ use axum::response::Html;
 use serde::Deserialize;
 
 use crate::App;
-use crate::accounts::SignUp;
 use crate::page::{Page, escape, page};
 use crate::problem::Problem;
 
@@ -16,8 +15,6 @@ type Shown = Result<Html<String>, Problem>;
 
 /// Characters of an address, and bytes, as Mailroom's table has it.
 const EMAIL_MAX: usize = 254;
-/// Characters of a name here; Mailroom takes 254.
-const LOGIN_MAX: usize = 40;
 
 /// An address as it is kept: without blanks around it, and in lower case. `Ada@Example.com` and
 /// `ada@example.com` reach the same person, but PostgreSQL would let each have an account.
@@ -35,16 +32,6 @@ fn email(typed: &str) -> Result<String, Problem> {
     Ok(email)
 }
 
-/// A name is anything at all: it is escaped wherever it is shown, here and in the mail.
-fn login(typed: &str) -> Result<&str, Problem> {
-    let login = typed.trim();
-    let length = login.chars().count();
-    if !(1..=LOGIN_MAX).contains(&length) || login.contains(char::is_control) {
-        return Err(Problem::Form("A name has 1 to 40 characters."));
-    }
-    Ok(login)
-}
-
 /// The first page: to sign up.
 pub async fn home() -> Html<String> {
     page(Page {
@@ -52,28 +39,22 @@ pub async fn home() -> Html<String> {
         body: r#"<form method="post" action="/sign-up">
 <label for="email">Email</label>
 <input id="email" name="email" type="email" autocomplete="email" maxlength="254" required>
-<label for="login">Name</label>
-<input id="login" name="login" autocomplete="username" maxlength="40" required>
 <button>Sign up</button>
 </form>
 <p><a href="/sign-in">Sign in</a> · <a href="/forgot">Forgot your password?</a></p>"#,
     })
 }
 
-/// What [`home`] sends. No password yet: whoever follows the link chooses it.
+/// What [`home`] sends. No name and no password yet: whoever follows the link chooses them.
 #[derive(Debug, Deserialize)]
 pub struct SignUpForm {
     email: String,
-    login: String,
 }
 
 /// Signs up. The answer is the same whether or not the address has an account.
 pub async fn sign_up(State(app): State<Arc<App>>, Form(form): Form<SignUpForm>) -> Shown {
-    let (email, login) = (email(&form.email)?, login(&form.login)?);
-    match app.accounts.sign_up(&email, login).await? {
-        SignUp::CheckMail => Ok(check_mail(&app, &format!("Hello {login}"))),
-        SignUp::LoginTaken => Err(Problem::Form("Somebody has that name. Please choose another.")),
-    }
+    app.accounts.sign_up(&email(&form.email)?).await?;
+    Ok(check_mail(&app))
 }
 
 /// To sign in.
@@ -131,10 +112,10 @@ pub struct ForgotForm {
 /// Has a link mailed. The answer is the same whether or not there is such an account.
 pub async fn forgot(State(app): State<Arc<App>>, Form(form): Form<ForgotForm>) -> Shown {
     app.accounts.ask_for_link(&email(&form.email)?).await?;
-    Ok(check_mail(&app, "Check your mail"))
+    Ok(check_mail(&app))
 }
 
-fn check_mail(app: &App, title: &str) -> Html<String> {
+fn check_mail(app: &App) -> Html<String> {
     let mailbox = match app.mailbox {
         Some(_) => r#"<p><a class="button" href="/mailbox">Open the mailbox</a></p>"#,
         None => "",
@@ -144,7 +125,7 @@ fn check_mail(app: &App, title: &str) -> Html<String> {
 minutes; if it does not come, <a href="/forgot">ask for another one</a>.</p>
 {mailbox}"#
     );
-    page(Page { title, body: &body })
+    page(Page { title: "Check your mail", body: &body })
 }
 
 #[cfg(test)]
@@ -159,14 +140,6 @@ mod tests {
             ["", "ada", "@", "a@", "@b", "a@b@c", "a b@c", "a\r\nb@c", "ä@example.com", &long]
         {
             assert!(email(bad).is_err(), "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn a_name_is_anything_that_can_be_shown() {
-        assert_eq!(login(" <b>\"Ada\"</b>, 字 ").unwrap(), "<b>\"Ada\"</b>, 字");
-        for bad in ["", " ", "a\nb", &"x".repeat(41)] {
-            assert!(login(bad).is_err(), "{bad:?}");
         }
     }
 }

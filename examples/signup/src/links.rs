@@ -25,6 +25,9 @@ type Shown = Result<Html<String>, Problem>;
 /// Bytes of a password. bcrypt reads no more than 72: to take more would be to ignore them.
 const PASSWORD_BYTES: std::ops::RangeInclusive<usize> = 8..=72;
 
+/// Characters of a name here; Mailroom takes 254.
+const LOGIN_MAX: usize = 40;
+
 const CHOOSE_PASSWORD: &str = r#"<label for="password">New password</label>
 <input id="password" name="password" type="password" autocomplete="new-password" minlength="8"
  maxlength="72" required aria-describedby="rule">
@@ -38,13 +41,30 @@ fn password(typed: &str) -> Result<&str, Problem> {
     }
 }
 
+/// A name is anything at all, since it is escaped wherever it is shown, here and in the mail; but no
+/// address: that is what an account goes by until it has a name.
+fn login(typed: &str) -> Result<&str, Problem> {
+    let login = typed.trim();
+    let length = login.chars().count();
+    let strange = |c: char| c.is_control() || c == '@';
+    if !(1..=LOGIN_MAX).contains(&length) || login.contains(strange) {
+        return Err(Problem::Form("A name has 1 to 40 characters, and no @ among them."));
+    }
+    Ok(login)
+}
+
 /// The page of an activation link. That the link is ours can be told at once.
 pub async fn activate_form(State(app): State<Arc<App>>, Path(token): Path<String>) -> Shown {
     verify(&app.keys, &Action::activation(), &token, None).map_err(|_| Problem::Forged)?;
     // No action: the form goes to the address of the page, which has the token in it.
     let body = format!(
-        "<p>Choose a password, and your account is active.</p>\n\
-         <form method=\"post\">\n{CHOOSE_PASSWORD}\n<button>Activate account</button>\n</form>"
+        r#"<p>Choose a name and a password, and your account is active.</p>
+<form method="post">
+<label for="login">Name</label>
+<input id="login" name="login" autocomplete="nickname" maxlength="40" required>
+{CHOOSE_PASSWORD}
+<button>Activate account</button>
+</form>"#
     );
     Ok(page(Page { title: "Activate your account", body: &body }))
 }
@@ -52,6 +72,7 @@ pub async fn activate_form(State(app): State<Arc<App>>, Path(token): Path<String
 /// What [`activate_form`] sends.
 #[derive(Debug, Deserialize)]
 pub struct ActivateForm {
+    login: String,
     password: String,
 }
 
@@ -61,10 +82,10 @@ pub async fn activate(
     Path(token): Path<String>,
     Form(form): Form<ActivateForm>,
 ) -> Shown {
-    let password = password(&form.password)?;
+    let (login, password) = (login(&form.login)?, password(&form.password)?);
     let secret = verify(&app.keys, &Action::activation(), &token, None);
     let secret = secret.map_err(|_| Problem::Forged)?;
-    let used = app.accounts.use_link(Link::Activation, &secret, password).await?;
+    let used = app.accounts.use_link(Link::Activation { login }, &secret, password).await?;
     used.map_err(Problem::Refused)?;
     Ok(done("Your account is active"))
 }
@@ -116,4 +137,17 @@ pub async fn recover(
 
 fn done(title: &str) -> Html<String> {
     page(Page { title, body: r#"<p><a class="button" href="/sign-in">Sign in</a></p>"# })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_anything_that_can_be_shown_and_no_address() {
+        assert_eq!(login(" <b>\"Ada\"</b>, 字 ").unwrap(), "<b>\"Ada\"</b>, 字");
+        for bad in ["", " ", "a\nb", "ada@example.com", &"x".repeat(41)] {
+            assert!(login(bad).is_err(), "{bad:?}");
+        }
+    }
 }

@@ -92,6 +92,9 @@ impl IntoResponse for Problem {
                 "It is active already, or it is suspended: then please write to us.",
                 SIGN_IN,
             ),
+            Problem::Refused(Refusal::LoginTaken) => {
+                (StatusCode::CONFLICT, "Please choose another name", "Somebody has that one.", BACK)
+            }
             Problem::Refused(Refusal::Unknown) => {
                 (StatusCode::GONE, "This link is not valid", "There is nothing it belongs to.", ASK)
             }

@@ -13,7 +13,8 @@ pub(crate) struct Example {
     pub(crate) process: Running,
     /// Where the application is, without a slash at the end.
     pub(crate) url: String,
-    database: String,
+    /// Its URL, with all rights.
+    pub(crate) database: String,
 }
 
 impl Example {
