@@ -1,6 +1,9 @@
 //! Two connections, as the pipe has, and that each has its own session at the other end.
 
+use std::time::Duration;
+
 use daemon::postgres::{ConnectError, Target};
+use tokio::time::timeout;
 
 use super::finding::Finding;
 use super::query::words;
@@ -10,6 +13,9 @@ const CHECK: &str = "connection";
 
 /// So that a forgotten lock, or a table of millions, holds nobody up.
 const PATIENCE: &str = "SET statement_timeout = '15s'";
+
+/// What a pooler that has one connection for both would keep waiting for ever.
+const POOLED_MAX: Duration = Duration::from_secs(10);
 
 /// Opens both.
 ///
@@ -22,14 +28,21 @@ pub async fn open(target: &Target) -> Result<(Database, Database, Vec<Finding>),
         Finding { detail: format!("a second one: {}", finding.detail), ..finding }
     })?;
     let mut findings = vec![Finding::ok(CHECK, format!("to {}", one.server()))];
-    findings.push(match is_pooled(&one, &other).await {
-        Ok(true) => Finding::wrong(
+    // By our own clock: to limit it by a setting would change sessions that a pooler shares.
+    findings.push(match timeout(POOLED_MAX, is_pooled(&one, &other)).await {
+        Err(_) => Finding::away(
+            "pooler",
+            format!("two sessions at once get no answer within {} s", POOLED_MAX.as_secs()),
+            "is there a transaction pooler in between, or a server that is stuck? Connect to PostgreSQL \
+             directly or through a session pooler",
+        ),
+        Ok(Ok(true)) => Finding::wrong(
             "pooler",
             "there is a transaction pooler in between: a session does not keep its backend",
             "connect to PostgreSQL directly or through a session pooler",
         ),
-        Ok(false) => Finding::ok("pooler", "each session keeps its backend"),
-        Err(error) => Finding::away("pooler", words(&error), "look at PostgreSQL's log"),
+        Ok(Ok(false)) => Finding::ok("pooler", "each session keeps its backend"),
+        Ok(Err(error)) => Finding::away("pooler", words(&error), "look at PostgreSQL's log"),
     });
     for database in [&one, &other] {
         let set = database.batch_execute(PATIENCE).await;

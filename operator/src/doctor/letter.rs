@@ -24,14 +24,16 @@ const LIFETIME: Duration = Duration::from_secs(15 * 60);
 pub async fn send(settings: Option<&Config>, address: &str) -> Finding {
     let Some(settings) = settings else {
         let detail = "the sender's settings are not well-formed";
-        return Finding::skipped(CHECK, detail, "mend them first");
+        return Finding::wrong(CHECK, format!("not sent: {detail}"), "mend them first");
     };
     if settings.dry_run {
-        return Finding::skipped(CHECK, "MAILROOM_DEBUG is on", "MAILROOM_DEBUG=false");
+        return Finding::wrong(CHECK, "not sent: MAILROOM_DEBUG is on", "MAILROOM_DEBUG=false");
     }
     match Box::pin(through(settings, address)).await {
         Err(error) => Finding::wrong(CHECK, format!("{error:#}"), "mend it and try again"),
-        Ok(None) => Finding::skipped(CHECK, "noop sends nothing", "MAILROOM_TRANSPORT=ses or smtp"),
+        Ok(None) => {
+            Finding::wrong(CHECK, "not sent: noop sends nothing", "MAILROOM_TRANSPORT=ses or smtp")
+        }
         Ok(Some(Outcome::Sent { provider_id })) => {
             let whose = match settings.transport {
                 Kind::Ses => "SES calls it",

@@ -7,6 +7,7 @@
 
 pub mod connection;
 pub mod finding;
+pub mod key_file;
 pub mod letter;
 pub mod pipe;
 pub mod query;
@@ -104,8 +105,8 @@ pub fn run(args: Args, environment: &Environment, out: &mut Output<'_>) -> anyho
                 report.say([Box::pin(letter::send(settings.sender.as_ref(), address)).await])?;
             }
             Some(_) => {
-                let detail = "it is the sender that sends";
-                report.say([Finding::skipped("test mail", detail, "with --half sender")])?;
+                let detail = "not sent: it is the sender that sends";
+                report.say([Finding::wrong("test mail", detail, "with --half sender")])?;
             }
         }
         Ok(())
@@ -120,7 +121,8 @@ async fn database(
     report: &mut Report<'_, '_>,
 ) -> anyhow::Result<Vec<Action>> {
     let Some(target) = &settings.database else {
-        report.say([Finding::skipped("database", "MAILROOM_DATABASE_URL is not usable", "")])?;
+        let detail = "no database to look at: MAILROOM_DATABASE_URL is not usable";
+        report.say(unseen("connection", half, detail))?;
         return Ok(Action::known());
     };
     let (one, other) = match Box::pin(connection::open(target)).await {
@@ -129,7 +131,9 @@ async fn database(
             (one, other)
         }
         Err(finding) => {
+            let after = finding.check.clone();
             report.say([finding])?;
+            report.say(unseen(&after, half, "there is no connection"))?;
             return Ok(Action::known());
         }
     };
@@ -155,4 +159,33 @@ async fn database(
     report.say(Box::pin(rights::look(&one, half)).await)?;
     report.say(pipe::backlog(&one, queue.unwrap_or("mailroom")).await)?;
     Ok(if actions.is_empty() { Action::known() } else { actions })
+}
+
+/// All that is looked at in a database, in this order.
+const IN_DATABASE: [&str; 15] = [
+    "connection",
+    "pooler",
+    "PostgreSQL",
+    "writable",
+    "clock",
+    "connections",
+    "open transactions",
+    "settings of roles",
+    "schema",
+    "triggers",
+    "functions",
+    "channel",
+    "queue",
+    "actions",
+    "pipe",
+];
+
+/// What comes after `first` and is not looked at because of that.
+fn unseen(first: &str, half: Half, detail: &str) -> Vec<Finding> {
+    let of_collector = |check: &&str| half.collects() || !["channel", "queue"].contains(check);
+    let checks = IN_DATABASE.iter().skip_while(|check| **check != first).skip(1);
+    let rights = [("collector's rights", half.collects()), ("sender's rights", half.sends())];
+    let rights = rights.into_iter().filter_map(|(check, of_it)| of_it.then_some(check));
+    let checks = checks.copied().filter(of_collector).chain(rights);
+    checks.map(|check| Finding::skipped(check, detail, "")).collect()
 }

@@ -126,7 +126,7 @@ pub async fn backlog(database: &Database, queue: &str) -> Vec<Finding> {
     let count = if count < 1000 { count.to_string() } else { "1000 or more".to_owned() };
     let detail = format!("{alive}; mails overdue: {count}, for up to {}", in_words(seconds as f64));
     let remedy = match (collectors, senders) {
-        (0, _) => "start it: collector | sender",
+        (0, _) => "start it: mailroom run",
         (_, 0) => "see why the sender ended or cannot reach the database: its log says it",
         _ => "it does not keep up: docs/OPERATIONS.md, Nothing goes out",
     };

@@ -54,12 +54,15 @@ async fn statements(database: &Database, half: &str, own: &[Sql]) -> Vec<Finding
         findings.push(Finding::wrong(&format!("schema for the {half}"), said(missing), MIGRATE));
     }
     if !denied.is_empty() {
-        let (login, is_member) = login(database, half).await;
+        let Login { login, is_member, only_operates } = login(database, half).await;
         let other = if half == "sender" { "collector" } else { "sender" };
         let remedy = if is_member {
             format!(
                 "SELECT mailroom_roles(), as the one who migrates, gives mailroom_{half} its rights"
             )
+        } else if only_operates {
+            "use the pipe's login (MAILROOM_DATABASE_URL of the halves): this one is an operator's"
+                .to_owned()
         } else {
             format!(
                 "GRANT mailroom_{half} TO {login}; or, if this login is only the {other}'s: mailroom \
@@ -71,7 +74,7 @@ async fn statements(database: &Database, half: &str, own: &[Sql]) -> Vec<Finding
         findings.push(Finding::wrong(check, detail, remedy));
     }
     if !hidden.is_empty() {
-        let remedy = format!("ALTER ROLE {} BYPASSRLS", login(database, half).await.0);
+        let remedy = format!("ALTER ROLE {} BYPASSRLS", login(database, half).await.login);
         findings.push(Finding::wrong(&format!("rows for the {half}"), said(hidden), remedy));
     }
     if findings.is_empty() {
@@ -103,9 +106,24 @@ fn obstacle(error: Error) -> Obstacle {
     }
 }
 
-/// Who we are, and whether that is, or belongs to, the role that has the half's rights.
-async fn login(database: &Database, half: &str) -> (String, bool) {
+/// Who we are.
+struct Login {
+    login: String,
+    /// It is, or belongs to, the role that has the half's rights.
+    is_member: bool,
+    /// It belongs to the operators, and to neither half.
+    only_operates: bool,
+}
+
+async fn login(database: &Database, half: &str) -> Login {
     let role = format!("mailroom_{half}");
     let said = database.query_one(include_str!("../../sql/doctor/login.sql"), &[&role]).await;
-    said.map_or_else(|_| ("…".to_owned(), false), |row| (row.get("login"), row.get("is_member")))
+    let Ok(row) = said else {
+        return Login { login: "…".to_owned(), is_member: false, only_operates: false };
+    };
+    Login {
+        login: row.get("login"),
+        is_member: row.get("is_member"),
+        only_operates: row.get("only_operates"),
+    }
 }

@@ -22,7 +22,7 @@ pub async fn look(database: &Database) -> (bool, Vec<Finding>) {
         return (false, vec![Finding::wrong(CHECK, detail, remedy)]);
     }
     if !schema.get::<_, bool>("migrations") {
-        let finding = match (there, schema.get("accounts")) {
+        let finding = match (there, schema.get("original")) {
             (true, _) => Finding::warning(
                 CHECK,
                 "there is no table schema_migrations: it was not made by a migrator",
@@ -30,9 +30,8 @@ pub async fn look(database: &Database) -> (bool, Vec<Finding>) {
             ),
             (false, true) => Finding::wrong(
                 CHECK,
-                "there is an accounts, but nothing of Mailroom's and no schema_migrations",
-                "is it the right database? If it is the original's, made by psql: mailroom migrate \
-                 force 0, then mailroom migrate up",
+                "it is the original's: accounts and tokens are there, and no migrator has recorded them",
+                "mailroom migrate force 0, then mailroom migrate up (or is it another database?)",
             ),
             (false, false) => Finding::wrong(CHECK, "the migrations are missing", MIGRATE),
         };

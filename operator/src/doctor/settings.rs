@@ -7,6 +7,7 @@ use daemon::settings::{Problems, unknown};
 
 use super::Half;
 use super::finding::Finding;
+use super::key_file;
 use crate::environment::Environment;
 
 const KEY: &str = "MAILROOM_SECRET_KEY";
@@ -34,7 +35,16 @@ pub fn read(environment: &Environment, half: Half) -> (Settings, Vec<Finding>) {
             }
         }
     };
-    let database = environment.database().map_err(|problems| note(&problems)).ok();
+    // A sender alone does without.
+    let undatabased = half == Half::Sender && !is_said(environment, DATABASE);
+    let database = match environment.database() {
+        Ok(target) => Some(target),
+        Err(_) if undatabased => None,
+        Err(problems) => {
+            note(&problems);
+            None
+        }
+    };
     let collector = half.collects().then(|| {
         let said = collector::config::Config::from_vars(environment.vars());
         said.or_else(|problems| {
@@ -47,6 +57,16 @@ pub fn read(environment: &Environment, half: Half) -> (Settings, Vec<Finding>) {
         said.map_err(|problems| note(&problems))
     });
     let mut findings: Vec<Finding> = wrong.lines().map(finding).collect();
+    if undatabased {
+        findings.push(Finding::warning(
+            "settings",
+            format!("{DATABASE}: is not set, so the sender sends and cannot acknowledge"),
+            "set it, unless that is meant: docs/OPERATIONS.md, The sender without a database",
+        ));
+    }
+    if half.collects() {
+        findings.extend(key_file::look(environment));
+    }
     for name in unknown(environment.vars()) {
         let remedy = "is it misspelt? README.md has them all";
         findings.push(Finding::warning(
@@ -82,12 +102,21 @@ fn without(environment: &Environment, wrong: &Problems) -> Vec<(OsString, OsStri
     vars
 }
 
+fn is_said(environment: &Environment, name: &str) -> bool {
+    let file = format!("{name}_FILE");
+    let mut vars = environment.vars();
+    vars.any(|(said, value)| (said == *name || said == *file) && !value.is_empty())
+}
+
 /// The words of a bad setting have the remedy after a semicolon, where it is not plain.
 fn finding(line: &str) -> Finding {
     let (detail, remedy) = line.split_once("; ").unwrap_or((line, ""));
     let name = line.split(':').next().unwrap_or_default();
     let remedy = match name.strip_suffix("_FILE").unwrap_or(name) {
         _ if !remedy.is_empty() => remedy,
+        _ if name.ends_with("_FILE") && detail.contains("(os error") => {
+            "check the path, and that this user may read it"
+        }
         KEY => "make one with `mailroom key generate`, and give the application the same",
         DATABASE => {
             "set it to postgres://user@host/database, or dbname=…, or a file with it as \

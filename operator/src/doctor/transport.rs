@@ -39,17 +39,17 @@ impl Way<'_> {
         };
         if settings.dry_run {
             let detail = "MAILROOM_DEBUG is on: mail is shown and not sent";
-            report.say([Finding::warning(CHECK, detail, "MAILROOM_DEBUG=false")])?;
+            report.say([Finding::wrong(CHECK, detail, "MAILROOM_DEBUG=false")])?;
         }
         report.say(templates::look(self, settings))?;
         match settings.transport {
             Kind::Ses => Box::pin(ses::look(self, settings, report)).await,
             Kind::Smtp => report.say([smtp(&settings.smtp).await]),
             Kind::File => report.say([
-                Finding::warning(CHECK, "file: mail is written to files and goes nowhere", REMEDY),
+                Finding::warning(CHECK, "file: mail goes into files only", REMEDY),
                 writable("files", "MAILROOM_FILE_PATH", &settings.file_path),
             ]),
-            Kind::Noop => report.say([Finding::warning(
+            Kind::Noop => report.say([Finding::wrong(
                 CHECK,
                 "noop: mail is counted and goes nowhere",
                 REMEDY,

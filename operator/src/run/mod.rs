@@ -49,15 +49,16 @@ const ENDS: &str = "Both halves have this program's environment (but for the oth
 
 SIGTERM and SIGINT stop the collector; the sender finishes what is in the pipe, and this ends with 0.
 A second one, or the grace, stops the sender as well; 30 s later both are killed. SIGHUP and SIGQUIT
-are passed on to both and end them; SIGUSR1 and SIGUSR2 are only passed on.
+are passed on to both and end them, and this. SIGUSR1 and SIGUSR2 are passed on, too: the halves end,
+and are started again.
 
 Exit codes: the worse of the two, 78 before 65 before 75.
     0   asked to stop, and all in hand was finished
     65  the sender's input was not ours
     75  asked to stop, and something was left over, or --once: start me again
     78  the settings are wrong, or a program is missing: don't
-A half that ends with 75, or is killed, is no end: both are started again, after up to 1 s, and
-doubling to 30 s while they do not live for a minute.";
+A half that ends with 75, is killed, or is stopped alone (0) is no end: both are started again, after
+up to 1 s, and doubling to 30 s while they do not live for a minute.";
 
 #[derive(Debug, Default, Deserialize)]
 struct Said {

@@ -1,4 +1,4 @@
-//! One pair after another, until one ends well or somebody asks.
+//! One pair after another, until one ends with what a person must mend, or somebody asks.
 
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use super::ending::{Ending, Step};
 use super::pair::{Pair, reap};
 use super::programs::Programs;
 use super::signals::{Heard, Signals};
-use super::verdict::again;
+use super::verdict::{again, unasked};
 
 /// Waits between two pairs: each takes two rows of `holders`, which are kept for a day.
 const RESTART_FIRST: Duration = Duration::from_secs(1);
@@ -59,6 +59,7 @@ impl Supervisor {
             match Pair::start(&self.programs) {
                 Ok(pair) => {
                     let Life { exit, asked } = self.live(pair).await;
+                    let exit = if asked { exit } else { unasked(exit) };
                     if asked || self.once || !again(exit) {
                         tracing::info!(exit = exit.code(), "stopped");
                         return Ok(exit);

@@ -44,18 +44,24 @@ pub(super) fn worse(one: Exit, other: Exit) -> Exit {
     std::cmp::max_by_key(one, other, |exit| rank(*exit))
 }
 
+/// What the end of a pair means that nobody asked for: the mail goes on, so one that ended well, since
+/// somebody stopped a half alone, is no less missing.
+pub(super) fn unasked(exit: Exit) -> Exit {
+    match exit {
+        Exit::Done | Exit::Unavailable => Exit::Unavailable,
+        Exit::Input | Exit::Config => exit,
+    }
+}
+
 /// Whether a pair that ended so, unasked, is started again.
 pub(super) fn again(exit: Exit) -> bool {
-    match exit {
-        Exit::Unavailable => true,
-        Exit::Done | Exit::Input | Exit::Config => false,
-    }
+    unasked(exit) == Exit::Unavailable
 }
 
 #[cfg(test)]
 mod tests {
     use super::Ended::{self, Code};
-    use super::{Exit, again, worse};
+    use super::{Exit, again, unasked, worse};
 
     const KILLED: Ended = Ended::Signal(9);
     const TERMINATED: Ended = Ended::Signal(15);
@@ -91,8 +97,10 @@ mod tests {
     }
 
     #[test]
-    fn only_what_may_mend_itself_is_started_again() {
+    fn what_no_person_must_mend_is_started_again_unless_somebody_asked() {
         let all = [Exit::Done, Exit::Input, Exit::Unavailable, Exit::Config];
-        assert_eq!(all.map(again), [false, false, true, false]);
+        assert_eq!(all.map(again), [true, false, true, false]);
+        let ends = [Exit::Unavailable, Exit::Input, Exit::Unavailable, Exit::Config];
+        assert_eq!(all.map(unasked), ends);
     }
 }

@@ -34,7 +34,7 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// Answers for ever. Mail is late when it is older than `ready_age`.
+/// Answers for ever. Mail shall not wait for longer than `ready_age`.
 pub async fn serve(listener: TcpListener, watcher: Watcher, ready_age: Duration) {
     let mut open: VecDeque<AbortHandle> = VecDeque::new();
     loop {
@@ -90,18 +90,18 @@ async fn answer<B>(
         return said(StatusCode::SERVICE_UNAVAILABLE, "not ready: about to stop");
     };
     if path == "/metrics" {
-        return match metrics::text(&seen) {
+        return match metrics::text(&seen, ready_age) {
             Ok(text) => page(StatusCode::OK, metrics::CONTENT_TYPE, text),
             Err(error) => said(StatusCode::INTERNAL_SERVER_ERROR, error),
         };
     }
-    match &seen.outstanding {
+    match &seen.promises {
         None => said(
             StatusCode::SERVICE_UNAVAILABLE,
             "not ready: the database does not answer; the log of mailroom serve says why",
         ),
-        Some(outstanding) => {
-            let readiness = Readiness::of(outstanding, ready_age);
+        Some(promises) => {
+            let readiness = Readiness::of(promises, ready_age);
             let ready = readiness.is_ready();
             said(if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, readiness)
         }

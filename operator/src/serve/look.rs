@@ -29,10 +29,23 @@ pub struct Outstanding {
     pub state: String,
     /// How many.
     pub deliveries: u64,
-    /// How many are promised for longer than they should be.
+    /// How many could have been handed over for longer than the limit.
     pub overdue: u64,
+    /// Those of them in whose queue nobody holds anything.
+    pub unclaimed: u64,
+    /// How many are promised for longer than the limit.
+    pub waiting: u64,
     /// How long ago the oldest was promised; zero if there is none.
     pub oldest_seconds: f64,
+}
+
+/// All that is promised and not settled.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Promises {
+    /// By action and state, also where there is nothing.
+    pub parts: Vec<Outstanding>,
+    /// Whether a provider has accepted any mail within the limit.
+    pub accepted: bool,
 }
 
 /// How often something happened, ever.
@@ -79,23 +92,23 @@ pub async fn prepare(client: &Client) -> Result<(), Trouble> {
 ///
 /// # Errors
 /// When the server refuses, or is gone.
-pub async fn outstanding(
-    client: &Client,
-    ready_age: Duration,
-) -> Result<Vec<Outstanding>, Trouble> {
+pub async fn promises(client: &Client, ready_age: Duration) -> Result<Promises, Trouble> {
     let age = ready_age.as_secs_f64();
     let rows = query(client, &OUTSTANDING, &[(&age, Type::FLOAT8)]).await?;
-    rows.iter()
-        .map(|row| {
-            Ok(Outstanding {
-                action: field(row, 0)?,
-                state: field(row, 1)?,
-                deliveries: whole(field(row, 2)?)?,
-                overdue: whole(field(row, 3)?)?,
-                oldest_seconds: field(row, 4)?,
-            })
+    let parts = rows.iter().map(|row| {
+        Ok(Outstanding {
+            action: field(row, 0)?,
+            state: field(row, 1)?,
+            deliveries: whole(field(row, 2)?)?,
+            overdue: whole(field(row, 3)?)?,
+            unclaimed: whole(field(row, 4)?)?,
+            waiting: whole(field(row, 5)?)?,
+            oldest_seconds: field(row, 6)?,
         })
-        .collect()
+    });
+    let parts = parts.collect::<Result<_, Trouble>>()?;
+    let accepted = rows.first().map_or(Ok(false), |row| field(row, 7))?;
+    Ok(Promises { parts, accepted })
 }
 
 /// What happened, and who is there.

@@ -1,6 +1,7 @@
 //! The metrics, in Prometheus's text format. Pure: a look in, text out.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use prometheus::TextEncoder;
 use prometheus::proto::{
@@ -8,6 +9,7 @@ use prometheus::proto::{
 };
 
 use super::look::{Account, Outstanding, Total};
+use super::readiness::Readiness;
 use super::watcher::Seen;
 
 /// What the text is.
@@ -15,11 +17,12 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 const SENT: &str = "sent";
 
-/// The text for what was seen. What could not be read is left out, and `mailroom_up` is 0.
+/// The text for what was seen with this limit. What could not be read is left out, and `mailroom_up`
+/// is 0.
 ///
 /// # Errors
 /// When the encoder finds fault with a family.
-pub fn text(seen: &Seen) -> Result<String, prometheus::Error> {
+pub fn text(seen: &Seen, ready_age: Duration) -> Result<String, prometheus::Error> {
     let mut families = vec![
         gauges(
             "mailroom_build_info",
@@ -42,7 +45,15 @@ pub fn text(seen: &Seen) -> Result<String, prometheus::Error> {
             [(vec![], seen.took.as_secs_f64())],
         ),
     ];
-    let outstanding = seen.outstanding.as_deref().unwrap_or_default();
+    let promises = seen.promises.as_ref();
+    let outstanding = promises.map_or(&[][..], |promises| &promises.parts);
+    families.push(gauges(
+        "mailroom_ready",
+        "1 if mail flows, as /ready has it, else 0.",
+        promises.map(|promises| {
+            (vec![], f64::from(u8::from(Readiness::of(promises, ready_age).is_ready())))
+        }),
+    ));
     families.extend(promised(outstanding));
     if let Some(account) = &seen.account {
         families.extend(happened(outstanding, account));
@@ -74,7 +85,7 @@ fn promised(outstanding: &[Outstanding]) -> [MetricFamily; 3] {
         ),
         gauges(
             "mailroom_overdue_deliveries",
-            "Those of these mails that were promised longer ago than MAILROOM_READY_AGE.",
+            "Those of these mails that could have been handed over for longer than MAILROOM_READY_AGE.",
             actions
                 .iter()
                 .map(|(action, (overdue, _))| (vec![("action", *action)], *overdue as f64)),

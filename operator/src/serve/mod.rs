@@ -1,9 +1,10 @@
 //! `mailroom serve`: metrics and health checks over HTTP, all from the database, so that the two halves
 //! of the pipe stay small.
 //!
-//! [`http`] answers, [`watcher`] looks (through [`look`]) when it is asked, [`metrics`] and
-//! [`readiness`] say what was seen. [`counter`] keeps a look from becoming long.
+//! [`http`] answers, [`watcher`] looks (through [`look`], [`connecting`] before that) when it is asked,
+//! [`metrics`] and [`readiness`] say what was seen. [`counter`] keeps a look from becoming long.
 
+pub mod connecting;
 pub mod counter;
 pub mod http;
 pub mod look;
@@ -26,7 +27,8 @@ use crate::database::block_on;
 use crate::environment::Environment;
 
 const HELP: &str = "GET /metrics: Prometheus's text format. GET /live: 200 while the process lives. GET /ready: 200 if the\n\
-                    database answers and no mail is older than MAILROOM_READY_AGE, else 503; both say so in words.\n\
+                    database answers and mail flows, else 503: none is accepted while some waits for longer than\n\
+                    MAILROOM_READY_AGE, or nobody collects what has been due for so long. It says which.\n\
                     Settings: MAILROOM_DATABASE_URL (of a member of mailroom_operator), MAILROOM_SERVE_ADDR,\n\
                     MAILROOM_READY_AGE, MAILROOM_LOG, MAILROOM_LOG_FORMAT.";
 

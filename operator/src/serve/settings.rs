@@ -30,7 +30,7 @@ pub struct Settings {
     pub target: Target,
     /// What is listened on.
     pub addr: SocketAddr,
-    /// Mail that is promised for longer is late.
+    /// Mail shall not wait for longer.
     pub ready_age: Duration,
     /// Its log.
     pub log: LogSettings,

@@ -2,18 +2,18 @@
 //! however many ask. While the database is away the answer says so at once.
 
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use daemon::backoff::Backoff;
 use daemon::exit::{Exit, ExitExt};
-use daemon::postgres::{ConnectError, Target};
+use daemon::postgres::Target;
 use daemon::trouble::Trouble;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 
-use super::look::{self, Account, LOOK_MAX, Outstanding};
+use super::connecting::connecting;
+use super::look::{self, Account, LOOK_MAX, Promises};
 use super::readiness::Readiness;
 use crate::database::Database;
 
@@ -26,8 +26,6 @@ const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(10);
 /// … or none, after a connection that lived so long.
 const GOOD: Duration = Duration::from_secs(5);
-/// An attempt takes no longer, whatever `connect_timeout` says.
-const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// Those who ask while a look is under way wait here.
 const ASKS_MAX: usize = 64;
 
@@ -35,7 +33,7 @@ const ASKS_MAX: usize = 64;
 #[derive(Debug, Default)]
 pub struct Seen {
     /// What is outstanding, if that could be read.
-    pub outstanding: Option<Vec<Outstanding>>,
+    pub promises: Option<Promises>,
     /// What happened and who is there, if that could be read.
     pub account: Option<Account>,
     /// How long it took.
@@ -47,7 +45,7 @@ pub struct Seen {
 impl Seen {
     /// Whether everything could be read.
     pub fn is_whole(&self) -> bool {
-        self.outstanding.is_some() && self.account.is_some()
+        self.promises.is_some() && self.account.is_some()
     }
 }
 
@@ -68,8 +66,6 @@ impl Watcher {
     }
 }
 
-type Connecting<'a> = Pin<Box<dyn Future<Output = Result<Database, Failure>> + 'a>>;
-
 /// The looking side.
 pub struct Watching<'a> {
     target: &'a Target,
@@ -87,7 +83,7 @@ pub struct Watching<'a> {
     looking_said: Reminder,
 }
 
-/// A watcher of the database at `target`, for whom mail is late after `ready_age`.
+/// A watcher of the database at `target`, for whom mail shall not wait for longer than `ready_age`.
 pub fn watcher(target: &Target, ready_age: Duration) -> (Watcher, Watching<'_>) {
     let (sender, asks) = mpsc::channel(ASKS_MAX);
     let watching = Watching {
@@ -193,7 +189,7 @@ impl Watching<'_> {
         let start = Instant::now();
         let mut seen = Seen::default();
         let looked = within(async {
-            seen.outstanding = Some(look::outstanding(database, self.ready_age).await?);
+            seen.promises = Some(look::promises(database, self.ready_age).await?);
             seen.account = Some(look::account(database).await?);
             Ok(())
         })
@@ -208,8 +204,8 @@ impl Watching<'_> {
                 }
             }
         }
-        if let Some(outstanding) = &seen.outstanding {
-            self.note(Readiness::of(outstanding, self.ready_age));
+        if let Some(promises) = &seen.promises {
+            self.note(Readiness::of(promises, self.ready_age));
         }
         self.keep(seen);
         looked
@@ -217,14 +213,16 @@ impl Watching<'_> {
 
     /// Says when readiness turns.
     fn note(&mut self, readiness: Readiness) {
-        let (ready, deliveries) = (readiness.is_ready(), readiness.deliveries());
+        let (stop, deliveries) = (readiness.stop(), readiness.deliveries());
         let oldest_ms = (readiness.oldest_seconds() * 1000.0) as u64;
-        match (self.was_ready, ready) {
-            (true, false) => tracing::warn!(deliveries, oldest_ms, "not_ready"),
-            (false, true) => tracing::info!(deliveries, oldest_ms, "ready"),
-            _ => {}
+        match (self.was_ready, stop) {
+            (true, Some(stop)) => {
+                tracing::warn!(deliveries, oldest_ms, reason = stop.word(), "not_ready");
+            }
+            (false, None) => tracing::info!(deliveries, oldest_ms, "ready"),
+            (true, None) | (false, Some(_)) => {}
         }
-        self.was_ready = ready;
+        self.was_ready = stop.is_none();
     }
 
     /// What is seen while there is no connection.
@@ -266,45 +264,6 @@ impl Reminder {
         }
         due
     }
-}
-
-/// Why there is no connection to look through.
-#[derive(Debug)]
-enum Failure {
-    Connect(ConnectError),
-    Late,
-    Prepare(Trouble),
-}
-
-impl Failure {
-    fn will_not_mend(&self) -> bool {
-        match self {
-            Self::Connect(error) => error.will_not_mend(),
-            Self::Late => false,
-            Self::Prepare(trouble) => trouble.will_not_mend(),
-        }
-    }
-
-    fn into_error(self) -> anyhow::Error {
-        match self {
-            Self::Connect(error) => error.into(),
-            Self::Late => anyhow::anyhow!("no connection within {} s", CONNECT_MAX.as_secs()),
-            Self::Prepare(trouble) => trouble.into(),
-        }
-    }
-}
-
-/// An attempt to connect, after a wait.
-fn connecting(target: &Target, wait: Duration) -> Connecting<'_> {
-    Box::pin(async move {
-        sleep(wait).await;
-        let connected = async {
-            let database = Database::connect(target).await.map_err(Failure::Connect)?;
-            look::prepare(&database).await.map_err(Failure::Prepare)?;
-            Ok(database)
-        };
-        timeout(CONNECT_MAX, connected).await.unwrap_or(Err(Failure::Late))
-    })
 }
 
 /// Why something could not be read.

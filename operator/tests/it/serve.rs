@@ -128,13 +128,23 @@ async fn every_action_and_outcome_is_there_from_the_first_scrape() {
     assert_quiet(&serve.process.stderr(), &[]);
 }
 
+/// A mail was accepted so long ago.
+async fn accepted(db: &Database, age: &str) {
+    db.execute(&format!(
+        "INSERT INTO delivery_log (at, token, attempt, outcome)
+         VALUES (now() - interval '{age}', 0, 1, 'sent')"
+    ))
+    .await
+    .unwrap();
+}
+
 #[tokio::test]
-async fn what_is_outstanding_is_counted_and_mail_that_is_late_turns_readiness() {
+async fn what_is_outstanding_is_counted_and_mail_that_stands_still_turns_readiness() {
     let db = Database::fresh().await.unwrap();
     outstanding(&db, "young", 3, "1 s").await;
     let serve = Serve::of(&db);
     assert!(serve.turns(200).starts_with("ready: the oldest of 3 outstanding mails is "));
-    // Tried again in an hour: late all the same.
+    // Tried again in an hour, and nothing else is accepted, either.
     outstanding(&db, "late", 1, "100 s").await;
     db.execute("UPDATE deliveries SET due_at = now() + interval '1 hour' WHERE token = 4")
         .await
@@ -142,24 +152,102 @@ async fn what_is_outstanding_is_counted_and_mail_that_is_late_turns_readiness() 
     db.execute("UPDATE deliveries SET state = 'sending', holder = 7 WHERE token = 1")
         .await
         .unwrap();
+    accepted(&db, "90 s").await;
     let said = serve.turns(503);
     assert!(said.starts_with("not ready: the oldest of 4 outstanding mails is 10"), "{said}");
-    assert!(said.ends_with(" s old, the limit is 30 s\n"), "{said}");
-    serve.process.wait_for("event=not_ready", SOON).unwrap();
+    assert!(said.ends_with(" s old, and none was accepted for 30 s\n"), "{said}");
+    let line = serve.process.wait_for("event=not_ready", SOON).unwrap();
+    assert!(line.contains(" reason=unaccepted"), "{line}");
     let metrics = serve.scrape();
     let action = ("action", "activation");
     for (state, count) in [("pending", 3.0), ("dispatched", 0.0), ("sending", 1.0)] {
         let labels = [action, ("state", state)];
         assert_eq!(metrics.value("mailroom_deliveries", &labels), Some(count), "{state}");
     }
-    assert_eq!(metrics.value("mailroom_overdue_deliveries", &[action]), Some(1.0));
+    assert_eq!(metrics.value("mailroom_ready", &[]), Some(0.0));
+    assert_eq!(metrics.value("mailroom_overdue_deliveries", &[action]), Some(0.0), "none is due");
     let oldest = metrics.value("mailroom_oldest_delivery_age_seconds", &[action]).unwrap();
     assert!((100.0..200.0).contains(&oldest), "{oldest}");
     db.execute("DELETE FROM deliveries WHERE token = 4").await.unwrap();
     serve.turns(200);
     serve.process.wait_for("event=ready", SOON).unwrap();
+    assert_eq!(serve.scrape().value("mailroom_ready", &[]), Some(1.0));
     serve.stop();
     assert_quiet(&serve.process.stderr(), &["not_ready"]);
+}
+
+/// For some fifteen minutes a mail server that does not know us takes nothing: its mail, not all.
+#[tokio::test]
+async fn one_greylisted_mail_and_an_import_that_takes_long_are_green_while_mail_is_accepted() {
+    let db = Database::fresh().await.unwrap();
+    outstanding(&db, "greylisted", 1, "100 s").await;
+    db.execute("UPDATE deliveries SET due_at = now() + interval '1 hour'").await.unwrap();
+    outstanding(&db, "import", 50, "200 s").await;
+    db.execute(
+        "UPDATE deliveries SET due_at = promised_at WHERE token > 1;
+         UPDATE deliveries SET state = 'dispatched', holder = 7 WHERE token = 2",
+    )
+    .await
+    .unwrap();
+    let url = db.url_as(Role::Collector);
+    assert_eq!(finish(ready(&url)).code, 75, "nothing is accepted");
+    accepted(&db, "1 s").await;
+    let ran = finish(ready(&url));
+    assert_eq!((ran.code, &*ran.err), (0, ""), "{ran:?}");
+    assert!(ran.out[0].ends_with(" s old, and mail is accepted"), "{ran:?}");
+    let overdue = Serve::of(&db).scrape().sum("mailroom_overdue_deliveries");
+    assert_eq!(overdue, 49.0, "as they could have been handed over");
+}
+
+/// Another queue's mail goes out meanwhile.
+#[tokio::test]
+async fn mail_that_nobody_collects_is_red_whatever_else_is_accepted() {
+    let db = Database::fresh().await.unwrap();
+    outstanding(&db, "stuck", 2, "100 s").await;
+    db.execute("UPDATE deliveries SET due_at = promised_at").await.unwrap();
+    accepted(&db, "1 s").await;
+    let ran = finish(ready(&db.url_as(Role::Collector)));
+    assert_eq!((ran.code, &*ran.err), (75, ""));
+    let words = "not ready: 2 mails have been due for longer than 30 s, and nobody collects";
+    assert_eq!(ran.out, [words]);
+}
+
+/// However long the log, and however long nothing was accepted.
+#[tokio::test]
+async fn readiness_reads_of_the_log_only_its_index() {
+    let db = Database::fresh().await.unwrap();
+    for age in ["1 day", "1 s"] {
+        db.execute(&format!(
+            "INSERT INTO delivery_log (at, token, attempt, outcome)
+             SELECT now() - interval '{age}', n, 1, 'sent' FROM generate_series(1, 20000) AS n;
+             ANALYZE delivery_log"
+        ))
+        .await
+        .unwrap();
+        let sql = include_str!("../../sql/serve/outstanding.sql").replace("$1", "30");
+        let plan = db.query_rows(&format!("EXPLAIN {sql}")).await.unwrap();
+        let plan: Vec<String> = plan.into_iter().flatten().flatten().collect();
+        let plan = plan.join("\n");
+        assert!(plan.contains("using delivery_log_outcome_idx"), "{plan}");
+        assert!(!plan.contains("Scan on delivery_log"), "{plan}");
+    }
+}
+
+#[tokio::test]
+async fn a_mail_whose_action_is_not_said_is_counted_as_unknown() {
+    let db = Database::fresh().await.unwrap();
+    outstanding(&db, "unsaid", 2, "1 s").await;
+    db.execute("UPDATE deliveries SET action = NULL WHERE token = 1").await.unwrap();
+    let ran = finish(ready(&db.url_as(Role::Collector)));
+    assert_eq!((ran.code, &*ran.err), (0, ""));
+    let serve = Serve::of(&db);
+    assert_eq!(serve.turns(200).split(" mails").next(), Some("ready: the oldest of 2 outstanding"));
+    let metrics = serve.scrape();
+    for action in ["unknown", "activation"] {
+        let labels = [("action", action), ("state", "pending")];
+        assert_eq!(metrics.value("mailroom_deliveries", &labels), Some(1.0), "{action}");
+    }
+    assert_eq!(metrics.value("mailroom_up", &[]), Some(1.0));
 }
 
 /// An enum's label may hold anything.
@@ -263,7 +351,10 @@ async fn ready_answers_once_with_any_role_of_ours() {
 
     let proxy = Proxy::start(shared().addr()).unwrap();
     proxy.refuse(true).unwrap();
-    let ran = finish(ready(&proxy.rewrite(&url)));
+    let ran = finish(ready(&proxy.rewrite(&url)).arg("--json"));
     assert_eq!(ran.code, 75, "{ran:?}");
     assert!(ran.err.starts_with("mailroom: not ready: connect to PostgreSQL: "), "{ran:?}");
+    let away =
+        "{\"ready\":false,\"deliveries\":null,\"oldest_seconds\":null,\"said\":\"not ready: ";
+    assert!(ran.out[0].starts_with(away), "{ran:?}");
 }

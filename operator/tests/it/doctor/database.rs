@@ -74,6 +74,18 @@ async fn what_is_broken_in_the_database_is_named_with_its_remedy() {
             ANEW,
         ),
         (
+            "DROP FUNCTION mailroom_purge",
+            "functions",
+            "mailroom_purge is missing",
+            "mailroom migrate up",
+        ),
+        (
+            "ALTER FUNCTION mailroom_count_log() SECURITY INVOKER",
+            "functions",
+            "mailroom_count_log does not run with its owner's rights",
+            "4_operations.up.sql",
+        ),
+        (
             "REVOKE INSERT ON deliveries FROM mailroom_owner;
              ALTER TABLE deliveries OWNER TO postgres;
              REVOKE INSERT ON deliveries FROM mailroom_owner",
@@ -103,6 +115,48 @@ async fn a_database_without_our_schema_or_with_the_originals_is_told_to_be_migra
     migrate(set_up.db.url(), &migrations_dir(), Some(1)).await.unwrap();
     let original = diagnose(set_up.doctor());
     original.is_wrong("schema", "is older than this program", "mailroom migrate up").alone();
+}
+
+/// Both were made by psql.
+#[tokio::test]
+async fn a_schema_that_no_migrator_recorded_is_told_what_to_record() {
+    let set_up = SetUp::over(Database::empty().await.unwrap());
+    let migrations = migrations_dir();
+    let run = async |name: &str| {
+        let sql = std::fs::read_to_string(migrations.join(name)).unwrap();
+        set_up.db.execute(&sql).await.unwrap();
+    };
+    run("0_init.up.sql").await;
+    diagnose(set_up.doctor())
+        .is_wrong(
+            "schema",
+            "it is the original's",
+            "mailroom migrate force 0, then mailroom migrate up",
+        )
+        .alone();
+    set_up.db.execute("DROP TABLE tokens CASCADE").await.unwrap();
+    diagnose(set_up.doctor()).is_wrong("schema", "migrations are missing", "mailroom migrate up");
+
+    let set_up = SetUp::new().await;
+    set_up.db.execute("DROP TABLE schema_migrations").await.unwrap();
+    let newest = operator::migrate::newest();
+    diagnose(set_up.doctor()).warns(
+        "schema",
+        "not made by a migrator",
+        &format!("mailroom migrate force {newest}"),
+    );
+}
+
+/// A function that a migration adds is looked at.
+#[tokio::test]
+async fn every_function_that_runs_with_its_owners_rights_is_known() {
+    let db = Database::fresh().await.unwrap();
+    let made =
+        "SELECT string_agg(p.proname, ' ' ORDER BY p.proname COLLATE \"C\") FROM pg_proc AS p
+        WHERE p.prosecdef AND p.pronamespace = 'public'::regnamespace
+          AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.objid = p.oid AND d.deptype = 'e')";
+    let known = operator::doctor::triggers::DEFINERS.join(" ");
+    assert_eq!(db.query_text(made).await.unwrap(), known);
 }
 
 #[tokio::test]
@@ -144,6 +198,10 @@ async fn a_login_without_a_halfs_rights_is_told_what_to_grant() {
     let sender = diagnose(as_one(Role::Sender));
     sender.is_wrong("collector's rights", "mailroom_sender may not all", "--half sender");
     sender.says("ok", "sender's rights", &[]);
+    let operator = diagnose(as_one(Role::Operator));
+    for half in ["collector", "sender"] {
+        operator.is_wrong(&format!("{half}'s rights"), "permission denied", "use the pipe's login");
+    }
     // With its own half it is good: what it may not look at is no fault.
     for (role, half) in [(Role::Collector, "collector"), (Role::Sender, "sender")] {
         let own = diagnose(as_one(role).args(["--half", half]));
@@ -254,7 +312,5 @@ async fn what_slows_mail_down_is_worth_a_word() {
     diagnose(set_up.doctor()).all_good();
     set_up.db.execute("UPDATE deliveries SET due_at = now() - interval '3 hours'").await.unwrap();
     let waiting = diagnose(set_up.doctor());
-    waiting
-        .warns("pipe", "mails overdue: 1, for up to 3 h", "start it: collector | sender")
-        .alone();
+    waiting.warns("pipe", "mails overdue: 1, for up to 3 h", "start it: mailroom run").alone();
 }

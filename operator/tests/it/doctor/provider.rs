@@ -104,11 +104,10 @@ async fn templates_in_ses_are_those_of_the_folder() {
     assert_eq!(ran.code, 0, "{}", ran.err);
     diagnose(with(set_up.doctor())).all_good();
     put(&folder, "activation/en/body.txt", "{{nam}}");
-    diagnose(with(set_up.doctor())).is_wrong(
-        "templates",
-        "nam is not a variable",
-        "templates lint",
-    );
+    let faulty = diagnose(with(set_up.doctor()));
+    faulty.is_wrong("templates", "nam is not a variable", "templates lint");
+    let about = |line: &&String| line.starts_with("wrong    templates");
+    assert_eq!(faulty.lines.iter().filter(about).count(), 1, "once: {faulty:?}");
 }
 
 #[tokio::test]
@@ -215,7 +214,7 @@ async fn where_mail_goes_nowhere_it_is_said() {
     let files = set_up.dir.path().join("mail");
     let file = || set_up.doctor_of("file").env("MAILROOM_FILE_PATH", &files);
     let diagnosis = to("ann@example.org", file());
-    diagnosis.warns("transport", "goes nowhere", "MAILROOM_TRANSPORT=ses or smtp").alone();
+    diagnosis.warns("transport", "into files only", "MAILROOM_TRANSPORT=ses or smtp").alone();
     diagnosis.says("ok", "files", &[]).says("ok", "test mail", &[".eml"]);
     assert_eq!(std::fs::read_dir(&files).unwrap().count(), 1);
     let place = set_up.dir.path().join("mail").join("file");
@@ -223,8 +222,18 @@ async fn where_mail_goes_nowhere_it_is_said() {
     let nowhere = diagnose(file().env("MAILROOM_FILE_PATH", &place));
     nowhere.is_wrong("files", "cannot be written to", "set MAILROOM_FILE_PATH");
     let noop = to("ann@example.org", set_up.doctor_of("noop"));
-    noop.warns("transport", "noop", "MAILROOM_TRANSPORT=").says("skipped", "test mail", &[]);
+    noop.is_wrong("transport", "noop", "MAILROOM_TRANSPORT=").is_wrong(
+        "test mail",
+        "not sent: noop",
+        "MAILROOM_TRANSPORT=",
+    );
     let dry = to("ann@example.org", set_up.doctor().env("MAILROOM_DEBUG", "true"));
-    dry.warns("transport", "MAILROOM_DEBUG is on", "false").says("skipped", "test mail", &[]);
+    dry.is_wrong("transport", "MAILROOM_DEBUG is on", "false").is_wrong(
+        "test mail",
+        "not sent: MAILROOM_DEBUG",
+        "false",
+    );
+    let other = to("ann@example.org", set_up.doctor().args(["--half", "collector"]));
+    other.is_wrong("test mail", "not sent: it is the sender that sends", "--half sender").alone();
     assert!(set_up.ses.calls().is_empty());
 }

@@ -1,4 +1,4 @@
-use super::support::{SetUp, diagnose};
+use super::support::{KEY, SetUp, diagnose};
 
 #[tokio::test]
 async fn a_set_up_that_nothing_is_wrong_with_is_good() {
@@ -59,8 +59,45 @@ async fn a_database_that_cannot_be_reached_is_told_by_what_may_help() {
     let gone = at(&format!("postgres://me:hush@127.0.0.1:{port}/app"));
     assert_eq!(gone.code, 75, "{gone:?}");
     gone.says("wrong", "connection", &["refused", "is PostgreSQL running"]).alone();
+    for check in ["pooler", "schema", "triggers", "channel", "collector's rights", "pipe"] {
+        gone.says("skipped", check, &["there is no connection"]);
+    }
     // What does not need it is looked at.
     gone.says("ok", "SES account", &[]);
     let missing = diagnose(set_up.doctor().env("MAILROOM_DATABASE_URL", ""));
     missing.is_wrong("settings", "MAILROOM_DATABASE_URL: is not set", "postgres://").alone();
+}
+
+#[tokio::test]
+async fn a_sender_without_a_database_is_worth_a_word() {
+    let set_up = SetUp::new().await;
+    let alone = set_up.doctor().args(["--half", "sender"]).env("MAILROOM_DATABASE_URL", "");
+    diagnose(alone)
+        .warns("settings", "sends and cannot acknowledge", "The sender without a database")
+        .alone();
+}
+
+#[tokio::test]
+async fn a_key_file_that_others_can_read_or_that_is_not_there_is_named() {
+    use std::fs::{Permissions, set_permissions};
+    use std::os::unix::fs::PermissionsExt as _;
+    let set_up = SetUp::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("key");
+    let with_file =
+        || set_up.doctor().env("MAILROOM_SECRET_KEY", "").env("MAILROOM_SECRET_KEY_FILE", &file);
+    diagnose(with_file()).is_wrong("settings", "No such file", "check the path");
+    std::fs::write(&file, KEY).unwrap();
+    let mode = |folder_mode, file_mode| {
+        set_permissions(&file, Permissions::from_mode(file_mode)).unwrap();
+        set_permissions(folder.path(), Permissions::from_mode(folder_mode)).unwrap();
+    };
+    for (folder_mode, file_mode) in [(0o700, 0o444), (0o755, 0o600), (0o750, 0o604)] {
+        mode(folder_mode, file_mode);
+        diagnose(with_file()).all_good();
+    }
+    for (folder_mode, file_mode) in [(0o755, 0o644), (0o750, 0o640)] {
+        mode(folder_mode, file_mode);
+        diagnose(with_file()).warns("settings", "can be read by others", "chmod 600 /").alone();
+    }
 }
