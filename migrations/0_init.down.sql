@@ -1,4 +1,4 @@
--- Back to nothing. pgcrypto stays: others in this database may use it.
+-- Back to nothing: the tables accounts and tokens are dropped, with ALL USERS. pgcrypto stays: others in this database may use it.
 BEGIN;
 
 DROP TABLE jobs, tokens, accounts;

@@ -24,18 +24,20 @@ enum Class {
 #[derive(Debug, Clone)]
 pub struct Trouble {
     class: Class,
+    /// The statement, for the log of a program that has many.
+    name: Option<String>,
     text: String,
 }
 
 impl Trouble {
     /// The connection is of no more use.
     pub fn lost(text: impl Into<String>) -> Self {
-        Self { class: Class::Lost, text: text.into() }
+        Self { class: Class::Lost, name: None, text: text.into() }
     }
 
     /// Something that cannot happen did.
     pub fn broken(text: impl Into<String>) -> Self {
-        Self { class: Class::Broken, text: text.into() }
+        Self { class: Class::Broken, name: None, text: text.into() }
     }
 
     /// Reads what PostgreSQL or the driver said of the statement `name`. The server's DETAIL is left
@@ -43,15 +45,21 @@ impl Trouble {
     pub fn from_postgres(name: &str, error: &Error) -> Self {
         let Some(db) = error.as_db_error() else {
             let class = if error.is_closed() || is_io(error) { Class::Lost } else { Class::Broken };
-            return Self { class, text: format!("{name}: {}", chain(error)) };
+            return Self { class, name: Some(name.to_owned()), text: chain(error) };
         };
         let (class, remedy) = classify(db.code());
-        let mut text = format!("{name}: {} ({})", db.message(), db.code().code());
+        let mut text = format!("{} ({})", db.message(), db.code().code());
         if let Some(remedy) = remedy {
             text.push_str("; ");
             text.push_str(remedy);
         }
-        Self { class, text }
+        Self { class, name: Some(name.to_owned()), text }
+    }
+
+    /// The same without the statement's name, which says nothing to who has typed a command.
+    #[must_use]
+    pub fn unnamed(self) -> Self {
+        Self { name: None, ..self }
     }
 
     /// The connection is of no more use.
@@ -82,6 +90,9 @@ impl Trouble {
 
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(name) = &self.name {
+            write!(f, "{name}: ")?;
+        }
         f.write_str(&self.text)
     }
 }
@@ -90,7 +101,8 @@ impl std::error::Error for Trouble {}
 
 const POOLER: &str = "Mailroom needs a connection of its own: connect to PostgreSQL directly or \
                       through a session pooler, not a transaction pooler";
-const SCHEMA: &str = "the schema is missing or older than this program: run the migrations";
+const SCHEMA: &str = "the schema is missing or older than this program: run the migrations \
+                      (mailroom migrate up)";
 const RIGHTS: &str = "the role in MAILROOM_DATABASE_URL lacks a right: a collector's must be a member \
                       of mailroom_collector, a sender's of mailroom_sender, an operator's of \
                       mailroom_operator";

@@ -21,6 +21,10 @@ pub const SPARING: &str = "SET enable_seqscan = off; SET enable_hashjoin = off; 
     SET enable_mergejoin = off; SET enable_bitmapscan = off; SET jit = off; \
     SET plan_cache_mode = force_generic_plan";
 
+/// Whoever stops us between two statements (Ctrl-Z) keeps no locks on users' tokens for longer; the
+/// server ends the session, and what was begun is undone.
+const PATIENT: &str = "SET idle_in_transaction_session_timeout = '5s'";
+
 /// A connection, driven in the background for as long as this lives.
 #[derive(Debug)]
 pub struct Database {
@@ -65,6 +69,7 @@ impl Database {
     pub async fn connect_sparing(target: &Target) -> anyhow::Result<Self> {
         let database = Self::connect(target).await?;
         database.script(SPARING).await?;
+        database.script(PATIENT).await?;
         Ok(database)
     }
 
@@ -150,7 +155,7 @@ impl Drop for Database {
 /// How a command ends because a statement failed.
 pub fn failed(trouble: Trouble) -> anyhow::Error {
     let mends = !trouble.will_not_mend() && !trouble.is_broken();
-    anyhow::Error::new(trouble).exit(if mends { Exit::Unavailable } else { Exit::Config })
+    anyhow::Error::new(trouble.unnamed()).exit(if mends { Exit::Unavailable } else { Exit::Config })
 }
 
 /// Runs what talks to a server.

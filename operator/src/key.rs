@@ -55,7 +55,16 @@ fn generate() -> anyhow::Result<String> {
 }
 
 fn write(path: &Path, key: &str) -> anyhow::Result<()> {
+    let exists = |error: &std::io::Error| error.kind() == std::io::ErrorKind::AlreadyExists;
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    if file.as_ref().is_err_and(exists) {
+        let path = path.display();
+        return Err(anyhow::anyhow!(
+            "{path} is there already, and a key is never written over: links signed with it would \
+             die; name another file, or move this one away"
+        ))
+        .exit(Exit::Config);
+    }
     file.and_then(|mut file| {
         writeln!(file, "{key}")?;
         file.sync_all()

@@ -6,6 +6,7 @@
 
 pub mod cli;
 pub mod completions;
+pub mod confirm;
 pub mod database;
 pub mod deliveries;
 pub mod doctor;

@@ -34,10 +34,13 @@ impl FromStr for When {
         if let Ok(ago) = humantime::parse_duration(text) {
             return Ok(Self::Ago(ago));
         }
-        let at = humantime::parse_rfc3339_weak(text);
-        let at = at.ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+        // A day, or a minute of it, is its beginning.
+        let mut whole = ["", ":00", " 00:00:00"].iter().map(|rest| format!("{text}{rest}"));
+        let at = whole.find_map(|text| humantime::parse_rfc3339_weak(&text).ok());
+        let at = at.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
         at.map(|at| Self::At(micros(at))).ok_or(
-            "give how long ago, like 30m, 2h or 7d, or a time in UTC, like 2030-12-31T18:00:00Z",
+            "give how long ago, like 30m, 2h or 7d, or a time in UTC, like 2030-12-31, \
+             '2030-12-31 18:00' or 2030-12-31T18:00:00Z",
         )
     }
 }
@@ -90,8 +93,12 @@ mod tests {
         assert_eq!(of("2h"), Ok(now - 7200 * MICROS));
         assert_eq!(of("1970-01-02T00:00:00Z"), Ok(86_400 * MICROS));
         assert_eq!(of("1970-01-02 00:00:01"), Ok(86_401 * MICROS));
+        assert_eq!(of("1970-01-02"), Ok(86_400 * MICROS));
+        assert_eq!(of("1970-01-02 01:00"), Ok(90_000 * MICROS));
         assert_eq!(of("99999years").map(|at| at < 0), Ok(true));
-        for bad in ["", "2", "yesterday", "1969-12-31T00:00:00Z", "-2h"] {
+        for bad in
+            ["", "2", "yesterday", "1969-12-31T00:00:00Z", "-2h", "1970-01", "1970-13-01", "01:00"]
+        {
             assert!(of(bad).is_err(), "{bad}");
         }
         assert_eq!(duration("15m"), Ok(Duration::from_secs(900)));

@@ -1,10 +1,12 @@
 -- Story: what these tokens are and what state their mail is in now, never what they open.
 --
 -- $1 tokens; in their order. Times are in microseconds, those of tokens in seconds since 1970.
--- `state` is as in delivery_status; NULL: handed over before deliveries were recorded.
+-- `state` is as in delivery_status; NULL: handed over before deliveries were recorded, or purged.
 SELECT
     i.token, t.id IS NULL AS deleted, t.account, a.status::text AS account_status,
-    coalesce(t.action, d.action)::text AS action,
+    coalesce(t.action, d.action, (
+        SELECT e.action FROM delivery_log AS e WHERE e.token = i.token AND e.action IS NOT NULL LIMIT 1
+    ))::text AS action,
     t.created_at, t.expires_at, t.consumed_at,
     t.expires_at <= extract(epoch FROM now()) AS expired,
     a.status <> ALL (k.statuses) AS barred,

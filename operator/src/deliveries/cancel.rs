@@ -3,14 +3,12 @@
 use clap::ValueEnum;
 use daemon::exit::Exit;
 use daemon::session::Sql;
-use daemon::shutdown::Shutdown;
 use daemon::sql;
-use serde::Serialize;
 
-use super::confirm::confirmed;
+use super::change::{Change, Count, EXIT_CODES, Manner, apply};
 use super::find::meant;
 use super::verdict::LeftOut;
-use super::{BATCH, OUTSTANDING, label, now};
+use super::{BATCH, OUTSTANDING, known, label, now};
 use crate::database::Database;
 use crate::moments::When;
 use crate::output::Output;
@@ -20,10 +18,11 @@ const CANCEL: Sql = sql!("deliveries/cancel");
 
 /// What is said after `cancel`.
 #[derive(Debug, clap::Args)]
-#[command(group = clap::ArgGroup::new("which").required(true).multiple(true)
+#[command(after_help = EXIT_CODES, group = clap::ArgGroup::new("which").required(true).multiple(true)
     .args(["names", "state", "action", "since", "until"]))]
 pub(super) struct Args {
-    /// Tokens, or accounts by address or login: of an account all that is outstanding
+    /// Tokens, or accounts by address or login: of an account all that is outstanding.
+    /// token:ID, email:ADDRESS and login:LOGIN are only that
     #[arg(value_name = "ID|ADDRESS|LOGIN",
         conflicts_with_all = ["state", "action", "since", "until"])]
     names: Vec<String>,
@@ -60,11 +59,26 @@ enum Waiting {
     Dispatched,
 }
 
-#[derive(Serialize)]
-struct Done<'a> {
-    cancelled: u64,
-    left_out: &'a LeftOut,
-    dry_run: bool,
+struct Cancel<'a>(&'a Database);
+
+impl Change for Cancel<'_> {
+    const WILL: &'static str = "cancelled: not sent";
+    const WOULD: &'static str = "cancelled";
+    const WAS: &'static str = "cancelled";
+
+    async fn batch(&self, tokens: &[i64]) -> anyhow::Result<(u64, LeftOut)> {
+        let row = self.0.one(CANCEL, &[&tokens]).await?;
+        let of = |name: &str| u64::try_from(row.get::<_, i64>(name)).unwrap_or_default();
+        let (cancelled, sending) = (of("cancelled"), of("sending"));
+        let mut left_out = LeftOut::default();
+        left_out.add("sending", sending);
+        left_out.add("settled", u64::try_from(tokens.len())?.saturating_sub(cancelled + sending));
+        Ok((cancelled, left_out))
+    }
+
+    fn done(count: u64) -> Count {
+        Count::Cancelled(count)
+    }
 }
 
 pub(super) async fn run(
@@ -72,57 +86,15 @@ pub(super) async fn run(
     database: &Database,
     out: &mut Output<'_>,
 ) -> anyhow::Result<Exit> {
-    let (tokens, mut left_out) = if args.names.is_empty() {
+    known(database, args.action.as_deref()).await?;
+    let (tokens, left_out) = if args.names.is_empty() {
         filtered(&args, database).await?
     } else {
         named(&args.names, database).await?
     };
-    let count = u64::try_from(tokens.len())?;
-    if args.dry_run || count == 0 {
-        if args.json {
-            out.json(&Done { cancelled: count, left_out: &left_out, dry_run: args.dry_run })?;
-        } else {
-            say(out, &format!("{count} would be cancelled."), &left_out)?;
-        }
-        let in_vain = count == 0 && !args.names.is_empty();
-        return Ok(if in_vain { Exit::Config } else { Exit::Done });
-    }
-    if !args.json {
-        say(out, &format!("{count} will be cancelled: their mail is not sent."), &left_out)?;
-    }
-    if !confirmed(args.yes, out)? {
-        out.line("Nothing was done.")?;
-        return Ok(Exit::Done);
-    }
-    let shutdown = Shutdown::on_signals()?;
-    let (mut done, mut late) = (0, LeftOut::default());
-    let mut rest = count;
-    for chunk in tokens.chunks(BATCH) {
-        if shutdown.is_requested() {
-            late.add("interrupted", rest);
-            break;
-        }
-        rest -= u64::try_from(chunk.len())?;
-        let row = database.one(CANCEL, &[&chunk]).await?;
-        let of = |name: &str| u64::try_from(row.get::<_, i64>(name)).unwrap_or_default();
-        let (cancelled, sending) = (of("cancelled"), of("sending"));
-        done += cancelled;
-        late.add("sending", sending);
-        late.add("settled", u64::try_from(chunk.len())?.saturating_sub(cancelled + sending));
-    }
-    if args.json {
-        left_out.extend(late);
-        out.json(&Done { cancelled: done, left_out: &left_out, dry_run: false })?;
-    } else {
-        say(out, &format!("{done} were cancelled."), &late)?;
-    }
-    Ok(Exit::Done)
-}
-
-fn say(out: &mut Output<'_>, words: &str, left_out: &LeftOut) -> anyhow::Result<()> {
-    out.line(words)?;
-    let left_out = left_out.to_string();
-    if left_out.is_empty() { Ok(()) } else { out.line(left_out) }
+    let Args { names, dry_run, yes, json, .. } = args;
+    let manner = Manner { named: !names.is_empty(), dry_run, yes, json };
+    apply(&Cancel(database), &tokens, left_out, manner, out).await
 }
 
 /// What these names mean, as far as it waits.

@@ -6,20 +6,30 @@ use daemon::session::Sql;
 use daemon::sql;
 
 use crate::database::Database;
+use crate::output::printable;
 
 const FIND: Sql = sql!("deliveries/find");
 
 /// Tokens of one account that a name means, when something is done to them.
 const TOKENS_MAX: i64 = 1000;
 
-/// Says that a number is a token's id and nobody's login.
-const BY_ID: &str = "token:";
+/// Before a token's id, an address, a login: that it is this and nothing else.
+const PREFIXES: [&str; 3] = ["token:", "email:", "login:"];
 
 /// A name, and what it can mean.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Name {
     id: Option<i64>,
-    text: Option<String>,
+    address: Option<String>,
+    login: Option<String>,
+}
+
+/// What found it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    Token,
+    Address,
+    Login,
 }
 
 /// What a name means: a token, or an account that has none.
@@ -28,17 +38,31 @@ pub(super) struct Found {
     pub(super) account: Option<i64>,
     pub(super) token: Option<i64>,
     pub(super) action: Option<String>,
-    /// The token's id was said, not its account.
-    pub(super) by_id: bool,
+    pub(super) kind: Kind,
     /// Older tokens of the account that are left out.
     pub(super) more: i64,
 }
 
+impl Found {
+    /// What is meant: this token, or this account.
+    fn meaning(&self) -> (Kind, Option<i64>) {
+        let of = if self.kind == Kind::Token { self.token } else { self.account };
+        (self.kind, of)
+    }
+}
+
 impl Name {
     pub(super) fn parse(said: &str) -> Self {
-        match said.strip_prefix(BY_ID).map(str::parse) {
-            Some(Ok(id)) => Self { id: Some(id), text: None },
-            _ => Self { id: said.parse().ok(), text: Some(said.to_owned()) },
+        let [token, email, login] = PREFIXES.map(|prefix| said.strip_prefix(prefix));
+        if let Some(Ok(id)) = token.map(str::parse) {
+            Self { id: Some(id), ..Self::default() }
+        } else if let Some(address) = email {
+            Self { address: Some(address.to_owned()), ..Self::default() }
+        } else if let Some(login) = login {
+            Self { login: Some(login.to_owned()), ..Self::default() }
+        } else {
+            let text = Some(said.to_owned());
+            Self { id: said.parse().ok(), address: text.clone(), login: text }
         }
     }
 }
@@ -50,32 +74,24 @@ pub(super) async fn find(
     said: &str,
     tokens_max: i64,
 ) -> anyhow::Result<Vec<Found>> {
-    let Name { id, text } = Name::parse(said);
-    let found = ask(database, id, text.as_deref(), tokens_max).await?;
-    let folded = said.to_lowercase();
-    if !found.is_empty() || folded == said || text.is_none() {
-        return Ok(found);
-    }
-    ask(database, None, Some(&folded), tokens_max).await
-}
-
-async fn ask(
-    database: &Database,
-    id: Option<i64>,
-    text: Option<&str>,
-    tokens_max: i64,
-) -> anyhow::Result<Vec<Found>> {
-    let rows = database.rows(FIND, &[&id, &text, &tokens_max]).await?;
-    Ok(rows
+    let Name { id, address, login } = Name::parse(said);
+    let rows = database.rows(FIND, &[&id, &address, &login, &tokens_max]).await?;
+    let mut found: Vec<Found> = rows
         .iter()
         .map(|row| Found {
             account: row.get("account"),
             token: row.get("token"),
             action: row.get("action"),
-            by_id: row.get("by_id"),
+            kind: match row.get("kind") {
+                "token" => Kind::Token,
+                "address" => Kind::Address,
+                _ => Kind::Login,
+            },
             more: row.get("more"),
         })
-        .collect())
+        .collect();
+    found.sort_by_key(|one| one.kind);
+    Ok(found)
 }
 
 /// The one meaning of each of these names, for those who change something.
@@ -84,15 +100,15 @@ async fn ask(
 /// When a name has no meaning, or two.
 pub(super) async fn meant(database: &Database, names: &[String]) -> anyhow::Result<Vec<Found>> {
     let mut all = Vec::new();
-    for name in names {
+    for (place, name) in names.iter().enumerate() {
         let found = find(database, name, TOKENS_MAX).await?;
-        if found.is_empty() {
-            return Err(missing(name));
+        let mut meanings: Vec<_> = found.iter().map(Found::meaning).collect();
+        meanings.dedup();
+        match meanings.len() {
+            0 => return Err(missing(name)),
+            1 => all.extend(found),
+            _ => return Err(ambiguous(place + 1, names.len(), &meanings)),
         }
-        if found.iter().any(|one| one.by_id) && found.iter().any(|one| !one.by_id) {
-            return Err(ambiguous(name));
-        }
-        all.extend(found);
     }
     Ok(all)
 }
@@ -100,19 +116,31 @@ pub(super) async fn meant(database: &Database, names: &[String]) -> anyhow::Resu
 /// Nothing is called so.
 pub(super) fn missing(said: &str) -> anyhow::Error {
     anyhow!(
-        "{said}: no account has this address or login, and no mail this id; \
-         an address must be written as the account has it, or in lower case"
+        "{}: no account has this address or login, and no mail this id; \
+         an address must be written as the account has it, or in lower case",
+        printable(said)
     )
     .exit(Exit::Config)
 }
 
-/// The name of a token is a login, too: whose mail is meant is not ours to guess.
-fn ambiguous(said: &str) -> anyhow::Error {
-    anyhow!(
-        "{said} is a token and somebody's login, too: say {BY_ID}{said} for the token, \
-         or give the account's address"
-    )
-    .exit(Exit::Config)
+/// Whose mail is meant is not ours to guess: a login may be chosen to be somebody else's address. It is
+/// not repeated: stderr is often kept, and this is somebody's address.
+fn ambiguous(place: usize, names: usize, meanings: &[(Kind, Option<i64>)]) -> anyhow::Error {
+    let (mut what, mut prefixes) = (Vec::new(), Vec::new());
+    for (kind, id) in meanings {
+        let id = id.map(|id| id.to_string()).unwrap_or_default();
+        let (words, prefix) = match kind {
+            Kind::Token => (format!("token {id}"), "token:"),
+            Kind::Address => (format!("the address of account {id}"), "email:"),
+            Kind::Login => (format!("the login of account {id}"), "login:"),
+        };
+        what.push(words);
+        prefixes.push(prefix);
+    }
+    let (what, prefixes) = (what.join(" and "), prefixes.join(" or "));
+    let name = if names == 1 { "the name".to_owned() } else { format!("name {place} of {names}") };
+    anyhow!("{name} is {what}: nothing was done; say which with {prefixes} before it")
+        .exit(Exit::Config)
 }
 
 #[cfg(test)]
@@ -120,16 +148,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn digits_may_be_an_id_or_a_login() {
-        let name = |id, text: Option<&str>| Name { id, text: text.map(str::to_owned) };
-        assert_eq!(Name::parse("812"), name(Some(812), Some("812")));
-        assert_eq!(Name::parse("token:812"), name(Some(812), None));
-        assert_eq!(Name::parse("token:ada"), name(None, Some("token:ada")));
-        assert_eq!(Name::parse("ada@example.com"), name(None, Some("ada@example.com")));
-        assert_eq!(
-            Name::parse("99999999999999999999"),
-            name(None, Some("99999999999999999999")),
-            "no id has as many digits"
-        );
+    fn a_name_may_mean_more_than_one_unless_it_says_which() {
+        let name = |id, address: Option<&str>, login: Option<&str>| Name {
+            id,
+            address: address.map(str::to_owned),
+            login: login.map(str::to_owned),
+        };
+        let any = |text| name(None, Some(text), Some(text));
+        assert_eq!(Name::parse("812"), name(Some(812), Some("812"), Some("812")));
+        assert_eq!(Name::parse("token:812"), name(Some(812), None, None));
+        assert_eq!(Name::parse("email:ada@x.example"), name(None, Some("ada@x.example"), None));
+        assert_eq!(Name::parse("login:email:ada"), name(None, None, Some("email:ada")));
+        assert_eq!(Name::parse("token:ada"), any("token:ada"));
+        assert_eq!(Name::parse("ada@example.com"), any("ada@example.com"));
+        let many = "99999999999999999999";
+        assert_eq!(Name::parse(many), any(many), "no id has as many digits");
     }
 }

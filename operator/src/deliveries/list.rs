@@ -6,7 +6,7 @@ use daemon::log::complain;
 use serde::Serialize;
 
 use super::settled::{Ended, Settled, Wanted, as_date};
-use super::{OUTSTANDING, label, now};
+use super::{BATCH, OUTSTANDING, known, label, now};
 use crate::database::Database;
 use crate::moments::When;
 use crate::moments::{age, date, stamp};
@@ -18,7 +18,8 @@ const STEPS_MAX: usize = 20;
 /// What is said after `list`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Only these [default: all that are outstanding: pending, dispatched and sending]
+    /// Only these [default: all that are outstanding: pending, dispatched and sending]. What is
+    /// outstanding is listed oldest first, what has ended newest first
     #[arg(long, value_name = "STATE")]
     state: Option<State>,
     /// Only this action
@@ -30,6 +31,9 @@ pub(super) struct Args {
     /// Only until then
     #[arg(long, value_name = "WHEN")]
     until: Option<When>,
+    /// Only where the provider's words, or ours, contain this, in any case
+    #[arg(long, value_name = "TEXT")]
+    detail_contains: Option<String>,
     /// How many at most
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     limit: u32,
@@ -101,6 +105,7 @@ pub(super) async fn run(
     database: &Database,
     out: &mut Output<'_>,
 ) -> anyhow::Result<Exit> {
+    known(database, args.action.as_deref()).await?;
     let now = now(database).await?;
     match args.state {
         Some(state) if !state.is_outstanding() => {
@@ -124,14 +129,17 @@ async fn settled(
         action: args.action.clone(),
         since: args.since.map(|when| when.micros(now)),
         until: args.until.map(|when| when.micros(now)),
-        ..Wanted::default()
+        detail: args.detail_contains.clone(),
     };
     let (mut log, mut found) = (Settled::new(database, wanted), Vec::new());
     for _ in 0..STEPS_MAX {
-        let Some(some) = log.next().await? else { return Ok(found) };
+        let Some(some) = log.next().await? else {
+            cut(&mut found, limit);
+            return Ok(found);
+        };
         found.extend(some);
-        if found.len() >= limit {
-            found.truncate(limit);
+        if found.len() > limit {
+            cut(&mut found, limit);
             return Ok(found);
         }
     }
@@ -150,22 +158,49 @@ async fn outstanding(
 ) -> anyhow::Result<Vec<Waiting>> {
     let since = args.since.map(|when| when.micros(now));
     let until = args.until.map(|when| when.micros(now));
-    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 6] =
-        [&state.map(label), &args.action, &since, &until, &i64::MIN, &i64::from(args.limit)];
-    let rows = database.rows(OUTSTANDING, &params).await?;
-    Ok(rows
-        .iter()
-        .map(|row| Waiting {
-            token: row.get("token"),
-            action: row.get("action"),
-            account: row.get("account"),
-            state: row.get("state"),
-            attempts: row.get("attempts"),
-            promised_at: row.get("promised_at"),
-            due_at: row.get("due_at"),
-            last_outcome: row.get("last_outcome"),
-            detail: row.get("detail"),
-            now,
-        })
-        .collect())
+    let (limit, state) = (usize::try_from(args.limit)?, state.map(label));
+    let text = args.detail_contains.as_deref().map(str::to_lowercase);
+    // One more than is shown tells whether there are more.
+    let step = limit.saturating_add(1).max(BATCH);
+    let (mut after, mut found) = (i64::MIN, Vec::new());
+    loop {
+        let params: [&(dyn tokio_postgres::types::ToSql + Sync); 6] =
+            [&state, &args.action, &since, &until, &after, &i64::try_from(step)?];
+        let rows = database.rows(OUTSTANDING, &params).await?;
+        for row in &rows {
+            let one = waiting(row, now);
+            after = one.token;
+            let detail = one.detail.as_deref().map(str::to_lowercase).unwrap_or_default();
+            if text.as_deref().is_none_or(|text| detail.contains(text)) {
+                found.push(one);
+            }
+        }
+        if rows.len() < step || found.len() > limit {
+            cut(&mut found, limit);
+            return Ok(found);
+        }
+    }
+}
+
+/// Says so when there is more than was asked for.
+fn cut<T>(found: &mut Vec<T>, limit: usize) {
+    if found.len() > limit {
+        found.truncate(limit);
+        complain("mailroom", format_args!("only {limit} are shown, there are more: --limit"));
+    }
+}
+
+fn waiting(row: &tokio_postgres::Row, now: i64) -> Waiting {
+    Waiting {
+        token: row.get("token"),
+        action: row.get("action"),
+        account: row.get("account"),
+        state: row.get("state"),
+        attempts: row.get("attempts"),
+        promised_at: row.get("promised_at"),
+        due_at: row.get("due_at"),
+        last_outcome: row.get("last_outcome"),
+        detail: row.get("detail"),
+        now,
+    }
 }

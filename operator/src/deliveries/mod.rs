@@ -2,7 +2,7 @@
 
 mod batch;
 mod cancel;
-mod confirm;
+mod change;
 mod find;
 mod list;
 mod requeue;
@@ -12,8 +12,9 @@ mod story;
 mod verdict;
 mod words;
 
+use anyhow::anyhow;
 use clap::{Subcommand, ValueEnum};
-use daemon::exit::Exit;
+use daemon::exit::{Exit, ExitExt};
 use daemon::session::Sql;
 use daemon::sql;
 
@@ -22,6 +23,7 @@ use crate::environment::Environment;
 use crate::output::Output;
 
 const CLOCK: Sql = sql!("clock");
+const ACTIONS: Sql = sql!("deliveries/actions");
 const OUTSTANDING: Sql = sql!("deliveries/outstanding");
 
 /// Tokens in one transaction: short enough that nobody waits for it.
@@ -39,7 +41,7 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// List what is outstanding, or what ended in some way, newest first
+    /// List what is outstanding, oldest first, or what ended in some way, newest first
     List(list::Args),
     /// Tell all that is known of a mail, or of an account's newest ones
     Show(show::Args),
@@ -54,6 +56,9 @@ enum Verb {
 /// # Errors
 /// What stopped it; the exit code is in the error.
 pub fn run(args: Args, environment: &Environment, out: &mut Output<'_>) -> anyhow::Result<Exit> {
+    if let Verb::Requeue(args) = &args.verb {
+        args.check()?;
+    }
     let target = environment.database()?;
     crate::database::block_on(async {
         let database = Database::connect_sparing(&target).await?;
@@ -64,6 +69,18 @@ pub fn run(args: Args, environment: &Environment, out: &mut Output<'_>) -> anyho
             Verb::Cancel(args) => cancel::run(args, &database, out).await,
         }
     })
+}
+
+/// Whether there is such an action: one that is misspelt would silently find nothing.
+async fn known(database: &Database, action: Option<&str>) -> anyhow::Result<()> {
+    let Some(action) = action else { return Ok(()) };
+    let rows = database.rows(ACTIONS, &[]).await?;
+    let labels: Vec<&str> = rows.iter().map(|row| row.get("label")).collect();
+    if labels.contains(&action) {
+        return Ok(());
+    }
+    let labels = labels.join(", ");
+    Err(anyhow!("--action {action}: there is none, only {labels}").exit(Exit::Config))
 }
 
 /// What time it is where the deliveries are, in microseconds since 1970.

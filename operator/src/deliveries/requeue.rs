@@ -3,27 +3,27 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::anyhow;
 use clap::ValueEnum;
-use daemon::exit::Exit;
-use daemon::shutdown::Shutdown;
-use serde::Serialize;
+use daemon::exit::{Exit, ExitExt};
 
 use super::batch;
-use super::confirm::confirmed;
-use super::find::meant;
+use super::change::{Change, Count, EXIT_CODES, Manner, apply};
+use super::find::{Kind, meant};
 use super::settled::{Settled, Wanted};
 use super::verdict::{How, LeftOut, judge};
-use super::{BATCH, label, now};
+use super::{BATCH, known, label, now};
 use crate::database::{Database, failed};
 use crate::moments::{When, duration};
 use crate::output::Output;
 
 /// What is said after `requeue`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
 pub(super) struct Args {
-    /// Tokens, or accounts by address or login: of an account the newest token of each action
-    #[arg(value_name = "ID|ADDRESS|LOGIN", required_unless_present = "state")]
+    /// Tokens, or accounts by address or login: of an account the newest token of each action.
+    /// token:ID, email:ADDRESS and login:LOGIN are only that
+    #[arg(value_name = "ID|ADDRESS|LOGIN")]
     names: Vec<String>,
     /// All that ended so
     #[arg(long, value_name = "STATE", conflicts_with = "names")]
@@ -75,11 +75,24 @@ fn lifetime(text: &str) -> Result<Duration, &'static str> {
     if range.contains(&lifetime) { Ok(lifetime) } else { Err("give between 1m and 366d") }
 }
 
-#[derive(Serialize)]
-struct Done<'a> {
-    requeued: u64,
-    left_out: &'a LeftOut,
-    dry_run: bool,
+struct Requeue<'a> {
+    database: &'a Database,
+    how: &'a How,
+}
+
+impl Change for Requeue<'_> {
+    const WILL: &'static str = "sent again";
+    const WOULD: &'static str = "sent again";
+    const WAS: &'static str = "requeued";
+
+    async fn batch(&self, tokens: &[i64]) -> anyhow::Result<(u64, LeftOut)> {
+        let batch = batch::requeue(self.database, tokens, self.how).await?;
+        Ok((batch.count, batch.left_out))
+    }
+
+    fn done(count: u64) -> Count {
+        Count::Requeued(count)
+    }
 }
 
 pub(super) async fn run(
@@ -93,64 +106,32 @@ pub(super) async fn run(
         even_sent: args.even_sent,
         even_cancelled: args.detail_contains.as_deref().is_some_and(means_cancelled),
     };
-    let (tokens, mut left_out) = match args.state {
+    known(database, args.action.as_deref()).await?;
+    let (tokens, left_out) = match args.state {
         None => named(&args.names, &how, database).await?,
         Some(state) => filtered(&args, label(state), &how, database).await?,
     };
-    let count = u64::try_from(tokens.len())?;
-    if args.dry_run || count == 0 {
-        if args.json {
-            out.json(&Done { requeued: count, left_out: &left_out, dry_run: args.dry_run })?;
-        } else {
-            say(out, &format!("{} would be sent again.", mails(count)), &left_out)?;
+    let Args { state, dry_run, yes, json, .. } = args;
+    let manner = Manner { named: state.is_none(), dry_run, yes, json };
+    apply(&Requeue { database, how: &how }, &tokens, left_out, manner, out).await
+}
+
+impl Args {
+    /// Nothing was said to be sent again: an empty command line means nobody's mail, not everybody's.
+    pub(super) fn check(&self) -> anyhow::Result<()> {
+        if self.names.is_empty() && self.state.is_none() {
+            return Err(anyhow!(
+                "say which: tokens or accounts by name, or --state failed, skipped or unconfirmed"
+            )
+            .exit(Exit::Config));
         }
-        // Who names a mail wants that one.
-        let in_vain = count == 0 && args.state.is_none();
-        return Ok(if in_vain { Exit::Config } else { Exit::Done });
+        Ok(())
     }
-    if !args.json {
-        say(out, &format!("{} will be sent again.", mails(count)), &left_out)?;
-    }
-    if !confirmed(args.yes, out)? {
-        out.line("Nothing was done.")?;
-        return Ok(Exit::Done);
-    }
-    let shutdown = Shutdown::on_signals()?;
-    let (mut done, mut late) = (0, LeftOut::default());
-    let mut rest = count;
-    for chunk in tokens.chunks(BATCH) {
-        if shutdown.is_requested() {
-            late.add("interrupted", rest);
-            break;
-        }
-        rest -= u64::try_from(chunk.len())?;
-        let batch = batch::requeue(database, chunk, &how).await;
-        let batch = batch.with_context(|| format!("{} were requeued, then", mails(done)))?;
-        done += batch.count;
-        late.extend(batch.left_out);
-    }
-    if args.json {
-        left_out.extend(late);
-        out.json(&Done { requeued: done, left_out: &left_out, dry_run: false })?;
-    } else {
-        say(out, &format!("{} were requeued.", mails(done)), &late)?;
-    }
-    Ok(Exit::Done)
 }
 
 /// Whoever cancelled a thousand mails does not want them back with the next thousand that failed.
 fn means_cancelled(detail: &str) -> bool {
     detail.to_lowercase().contains("cancelled")
-}
-
-fn mails(count: u64) -> String {
-    if count == 1 { "1 mail".to_owned() } else { format!("{count} mails") }
-}
-
-fn say(out: &mut Output<'_>, words: &str, left_out: &LeftOut) -> anyhow::Result<()> {
-    out.line(words)?;
-    let left_out = left_out.to_string();
-    if left_out.is_empty() { Ok(()) } else { out.line(left_out) }
 }
 
 /// What these names mean, as far as it can be sent.
@@ -162,7 +143,8 @@ async fn named(
     // Newest first: an older activation of somebody who got a newer one is of no use.
     let mut seen = HashSet::new();
     let found = meant(database, names).await?.into_iter();
-    let newest = found.filter(|one| one.by_id || seen.insert((one.account, one.action.clone())));
+    let newest = found
+        .filter(|one| one.kind == Kind::Token || seen.insert((one.account, one.action.clone())));
     let mut tokens: Vec<i64> = newest.filter_map(|one| one.token).collect();
     tokens.sort_unstable();
     tokens.dedup();

@@ -15,7 +15,8 @@ const TOKENS_SHOWN: i64 = 10;
 /// What is said after `show`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A token's id, or an account's address or login; of an account the newest ten are shown
+    /// A token's id, or an account's address or login; of an account the newest ten are shown.
+    /// token:ID, email:ADDRESS and login:LOGIN are only that
     #[arg(value_name = "ID|ADDRESS|LOGIN")]
     name: String,
     /// A JSON object a line: the account, and the token with its events
@@ -52,9 +53,10 @@ pub(super) async fn run(
     }
     let now = now(database).await?;
     let mut above = None;
-    for one in &found {
-        // What the id found is told by itself, apart from what the login found.
-        let group = Some((one.by_id, one.account));
+    for (n, one) in found.iter().enumerate() {
+        // What the id found is told by itself, apart from what the login found, and one account from
+        // another.
+        let group = Some((one.kind, one.account));
         if above != group {
             if above.is_some() {
                 out.line("")?;
@@ -73,9 +75,14 @@ pub(super) async fn run(
                 }
             }
         }
-    }
-    if let Some(more) = found.iter().map(|one| one.more).max().filter(|more| *more > 0) {
-        out.line(format_args!("\nThere are {more} older ones."))?;
+        let is_last = found
+            .get(n + 1)
+            .is_none_or(|next| (next.kind, next.account) != (one.kind, one.account));
+        match one.more {
+            1 if is_last => out.line("\nThere is 1 older one.")?,
+            2.. if is_last => out.line(format_args!("\nThere are {} older ones.", one.more))?,
+            _ => {}
+        }
     }
     Ok(Exit::Done)
 }

@@ -44,11 +44,12 @@ pub(super) struct Story {
     #[serde(serialize_with = "maybe_date")]
     pub(super) expires_at: Option<i64>,
     #[serde(serialize_with = "maybe_date")]
-    pub(super) used_at: Option<i64>,
+    pub(super) consumed_at: Option<i64>,
     pub(super) expired: bool,
     /// The account's status is none that this kind of mail is for.
     pub(super) barred: bool,
-    /// As in the view `delivery_status`; `None`: handed over before deliveries were recorded.
+    /// As in the view `delivery_status`; `None`: handed over before deliveries were recorded, or
+    /// its log was purged.
     pub(super) state: Option<String>,
     pub(super) outstanding: bool,
     #[serde(serialize_with = "maybe_date")]
@@ -123,7 +124,7 @@ pub(super) async fn stories(
                 deleted: row.get("deleted"),
                 created_at: seconds("created_at"),
                 expires_at: seconds("expires_at"),
-                used_at: seconds("consumed_at"),
+                consumed_at: seconds("consumed_at"),
                 expired: row.get::<_, Option<bool>>("expired").unwrap_or_default(),
                 barred: row.get::<_, Option<bool>>("barred").unwrap_or_default(),
                 state: row.get("state"),

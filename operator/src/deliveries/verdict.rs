@@ -71,7 +71,10 @@ fn words(reason: &str) -> &str {
         "sent" => "sent already (--even-sent sends it again, by name)",
         "settled" => "not outstanding any more",
         "unknown action" => "whose action has no row in actions",
-        "unrecorded" => "from before deliveries were recorded (--even-sent sends it, by name)",
+        "unrecorded" => {
+            "from before deliveries were recorded, or whose log was purged (--even-sent sends it, by \
+             name)"
+        }
         "used" => "whose link was used already",
         other => other,
     }

@@ -2,6 +2,7 @@
 
 use super::story::{Account, Event, Story};
 use crate::moments::{age, stamp};
+use crate::output::printable;
 
 /// Whom it is about. `None`: the account was deleted.
 pub(super) fn account(account: Option<&Account>) -> Vec<String> {
@@ -9,6 +10,7 @@ pub(super) fn account(account: Option<&Account>) -> Vec<String> {
         return vec!["The account was deleted.".to_owned()];
     };
     let Account { id, email, login, status, created_at } = account;
+    let (email, login) = (printable(email), printable(login));
     vec![
         format!("Account {id}: {email}, login {login}"),
         format!("{status}, made {}", stamp(*created_at)),
@@ -32,7 +34,7 @@ fn link(story: &Story, now: i64) -> String {
         return "The token was deleted; this is what is left.".to_owned();
     }
     let made = story.created_at.map(stamp).unwrap_or_default();
-    let used = story.used_at.map(|at| format!("was used at {}", stamp(at)));
+    let used = story.consumed_at.map(|at| format!("was used at {}", stamp(at)));
     let fate = used.unwrap_or_else(|| match story.expires_at {
         Some(at) if story.expired => format!("expired at {}, {} ago", stamp(at), age(now - at)),
         Some(at) => format!("works until {}, for {} more", stamp(at), age(at - now)),
@@ -43,10 +45,12 @@ fn link(story: &Story, now: i64) -> String {
 
 /// What state its mail is in now.
 fn state(story: &Story, now: i64) -> String {
-    let holder = story.holder.as_deref().unwrap_or("somebody who is gone");
+    let holder = printable(story.holder.as_deref().unwrap_or("somebody who is gone"));
     let waits = story.promised_at.map(|at| age(now - at)).unwrap_or_default();
     let words = match story.state.as_deref() {
-        None => "not known: it was handed over before deliveries were recorded".to_owned(),
+        None => "not known: it was handed over before deliveries were recorded, or its log was \
+            purged"
+            .to_owned(),
         Some("pending") => match story.due_at {
             Some(due) if due > now => {
                 format!("waiting; it is tried again at {}, in {}", stamp(due), age(due - now))
@@ -67,15 +71,16 @@ fn state(story: &Story, now: i64) -> String {
 /// One thing that happened.
 fn event(event: &Event) -> String {
     let at = stamp(event.at);
-    let detail = event.detail.as_deref().map(|detail| detail.trim_end_matches('.'));
+    let detail = event.detail.as_deref().map(|detail| printable(detail.trim_end_matches('.')));
+    let detail = detail.as_deref();
     let because = |words: &str| match detail {
         Some(detail) => format!("{words}: {detail}"),
         None => words.to_owned(),
     };
     let words = match event.outcome.as_str() {
         "sent" => {
-            let id = event.provider_id.as_deref().map(|id| format!(", as {id}"));
-            let through = event.transport.as_deref().map(|name| format!(" ({name})"));
+            let id = event.provider_id.as_deref().map(|id| format!(", as {}", printable(id)));
+            let through = event.transport.as_deref().map(|name| format!(" ({})", printable(name)));
             let (id, through) = (id.unwrap_or_default(), through.unwrap_or_default());
             format!("the provider{through} accepted it{id}")
         }
@@ -103,7 +108,7 @@ fn event(event: &Event) -> String {
 /// What can be done about it, if something can.
 fn advice(story: &Story) -> Option<String> {
     let ended = matches!(story.state.as_deref(), Some("skipped" | "failed" | "unconfirmed"));
-    if !ended || story.outstanding || story.deleted || story.used_at.is_some() {
+    if !ended || story.outstanding || story.deleted || story.consumed_at.is_some() {
         return None;
     }
     if story.barred {
@@ -206,7 +211,7 @@ mod tests {
         for done in [
             of("sent"),
             of("pending"),
-            Story { used_at: Some(at(5)), ..of("unconfirmed") },
+            Story { consumed_at: Some(at(5)), ..of("unconfirmed") },
             Story { deleted: true, ..of("failed") },
         ] {
             assert_eq!(advice(&done), None);

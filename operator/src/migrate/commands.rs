@@ -1,9 +1,8 @@
 //! `mailroom migrate`: its command line.
 
-use std::io::{self, BufRead, IsTerminal, Write};
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use clap::Subcommand;
 use daemon::exit::{Exit, ExitExt};
 use daemon::postgres::Target;
@@ -13,6 +12,7 @@ use super::plan::{Direction, Step, Version, number};
 use super::record::is_known;
 use super::run::Migrator;
 use super::{say, status};
+use crate::confirm::confirm;
 use crate::database::block_on;
 use crate::environment::Environment;
 use crate::output::Output;
@@ -45,8 +45,8 @@ enum Verb {
     },
     /// Take migrations back, the newest first, with the data in what they made
     Down {
-        /// At most so many migrations; or say --all
-        #[arg(value_name = "N", required_unless_present = "all", conflicts_with = "all")]
+        /// So many migrations; or say --all
+        #[arg(value_name = "N", conflicts_with = "all")]
         limit: Option<usize>,
         /// Back to an empty schema
         #[arg(long)]
@@ -102,6 +102,10 @@ fn known(text: &str) -> Result<i64, String> {
 /// # Errors
 /// What stopped it; the exit code is in the error.
 pub fn run(args: Args, environment: &Environment, out: &mut Output<'_>) -> anyhow::Result<Exit> {
+    if let Verb::Down { limit: None, all: false, .. } = args.verb {
+        return Err(anyhow!("say how many are to be taken back (1: the newest), or --all"))
+            .exit(Exit::Config);
+    }
     let target = environment.database()?;
     block_on(work(args.verb, &target, out)).map_err(lasting)
 }
@@ -122,8 +126,12 @@ async fn work(verb: Verb, target: &Target, out: &mut Output<'_>) -> anyhow::Resu
         }
         Verb::Down { limit, all: _, yes, lock, json: JsonArg { json } } => {
             let (planned, steps) = migrator.plan(Direction::Down, limit).await?;
-            if !yes && !steps.is_empty() {
-                confirm(&steps)?;
+            enough(limit, steps.len())?;
+            if !steps.is_empty() {
+                if !yes {
+                    announce(&steps);
+                }
+                confirm(yes)?;
             }
             migrator.lock(patience(lock)).await?;
             let went = match migrator.plan(Direction::Down, limit).await {
@@ -161,26 +169,26 @@ async fn go(
     migrator.go(steps, json, out).await
 }
 
-/// Says what is about to be taken back, and has it confirmed.
-fn confirm(steps: &[Step]) -> anyhow::Result<()> {
+/// Who asks for more than there are believes in another database than this one.
+fn enough(limit: Option<usize>, applied: usize) -> anyhow::Result<()> {
+    let Some(limit) = limit.filter(|&limit| limit > applied) else { return Ok(()) };
+    let are = match applied {
+        0 => "none is".to_owned(),
+        1 => "only 1 is".to_owned(),
+        many => format!("only {many} are"),
+    };
+    Err(anyhow!(
+        "nothing was done: {limit} are to be taken back and {are} applied; --all means all"
+    ))
+    .exit(Exit::Config)
+}
+
+/// Says what is about to be taken back.
+fn announce(steps: &[Step]) {
     say("this is about to be run, and what it drops is lost, with the data in it:");
     for step in steps {
         say(format_args!("  {}: {}", step.file().name, step.file().promise()));
     }
-    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-        return Err(anyhow!("nothing was done: if it shall be, say --yes")).exit(Exit::Config);
-    }
-    let _ = write!(io::stderr(), "Type yes to do it: ");
-    if is_yes(&mut io::stdin().lock())? {
-        return Ok(());
-    }
-    Err(anyhow!("nothing was done")).exit(Exit::Config)
-}
-
-fn is_yes(answers: &mut impl BufRead) -> anyhow::Result<bool> {
-    let mut answer = String::new();
-    answers.read_line(&mut answer).context("read the answer")?;
-    Ok(answer.trim() == "yes")
 }
 
 /// What PostgreSQL refuses for a lack of rights, or because it only reads, it refuses again.
@@ -189,18 +197,5 @@ fn lasting(error: anyhow::Error) -> anyhow::Error {
     match code.and_then(|code| code.code().get(..2)) {
         Some("25" | "42") => error.exit(Exit::Config),
         _ => error,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_yes_is_yes() {
-        assert!(is_yes(&mut &b"yes\n"[..]).unwrap());
-        for no in ["", "\n", "y\n", "no\n", "yes please\n"] {
-            assert!(!is_yes(&mut no.as_bytes()).unwrap(), "{no:?}");
-        }
     }
 }

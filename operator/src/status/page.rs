@@ -6,7 +6,7 @@ use super::Status;
 use super::provider::{Provider, Quota};
 use super::snapshot::{Depth, Holder, Rate, Schema};
 use crate::moments::age;
-use crate::output::{Output, Row};
+use crate::output::{Output, Row, printable};
 
 impl Row for Depth {
     const HEADINGS: &'static [&'static str] =
@@ -116,7 +116,7 @@ fn schema(schema: Option<&Schema>) -> String {
 fn words(provider: &Provider) -> String {
     let Quota { sending_enabled, sandbox, mails_a_second, mails_a_day, sent_last_24_hours } =
         match provider {
-            Provider::Unknown { reason } => return reason.clone(),
+            Provider::Unknown { reason } => return printable(reason).into_owned(),
             Provider::Ses(quota) => quota,
         };
     let mut words = format!("SES, {mails_a_second} mails a second, {sent_last_24_hours} ");

@@ -5,13 +5,13 @@ use std::fmt;
 use anyhow::Context;
 use mailroom::{SecretKey, Token};
 use serde::Serialize;
-use time::OffsetDateTime;
-use time::macros::format_description;
 use tokio_postgres::error::SqlState;
 
 use super::actions::Kind;
 use super::signed_for;
 use crate::database::Database;
+use crate::moments::{date, from_seconds, stamp};
+use crate::output::printable;
 
 const INSPECT: &str = include_str!("../../sql/token/inspect.sql");
 
@@ -23,8 +23,10 @@ pub(super) struct Facts {
     /// What is wrong with its form.
     fault: Option<String>,
     /// The action whose signature it has; not asked without a key.
-    signed_for: Option<String>,
-    key_known: bool,
+    pub(super) signed_for: Option<String>,
+    pub(super) key_known: bool,
+    #[serde(skip)]
+    code_given: bool,
     database_asked: bool,
     /// Why the database did not tell.
     refused: Option<String>,
@@ -33,51 +35,68 @@ pub(super) struct Facts {
 
 #[derive(Debug, Serialize)]
 struct Row {
-    delivery: i64,
+    token: i64,
     action: String,
     account: i64,
-    expires_at: Option<String>,
+    #[serde(serialize_with = "as_date")]
+    expires_at: Option<i64>,
     expired: bool,
-    consumed_at: Option<String>,
+    #[serde(serialize_with = "as_date")]
+    consumed_at: Option<i64>,
     state: Option<String>,
 }
 
+/// Seconds since 1970.
+#[expect(clippy::ref_option, reason = "serde gives a reference")]
+fn as_date<S: serde::Serializer>(at: &Option<i64>, to: S) -> Result<S::Ok, S::Error> {
+    at.map(|at| date(from_seconds(at))).serialize(to)
+}
+
 impl Facts {
-    pub(super) async fn of(
+    /// What the token itself tells.
+    pub(super) fn of(
         text: &str,
         key: Option<&SecretKey>,
         kinds: &[Kind],
         code: Option<&str>,
-        database: Option<&Database>,
-    ) -> anyhow::Result<Facts> {
-        let mut facts = Facts { key_known: key.is_some(), ..Facts::default() };
-        let token = match Token::decode(text) {
-            Ok(token) => token,
-            Err(_) => {
-                facts.fault = Some(fault(text));
-                return Ok(facts);
-            }
-        };
-        facts.well_formed = true;
-        let kind = key.and_then(|key| signed_for(key, kinds, text, code));
-        facts.signed_for = kind.map(|kind| kind.label.clone());
-        if let Some(database) = database {
-            facts.ask(&token, database).await?;
+    ) -> Facts {
+        let facts =
+            Facts { key_known: key.is_some(), code_given: code.is_some(), ..Facts::default() };
+        if Token::decode(text).is_err() {
+            return Facts { fault: Some(fault(text)), ..facts };
         }
-        Ok(facts)
+        let kind = key.and_then(|key| signed_for(key, kinds, text, code));
+        Facts { well_formed: true, signed_for: kind.map(|kind| kind.label.clone()), ..facts }
     }
 
-    async fn ask(&mut self, token: &Token, database: &Database) -> anyhow::Result<()> {
+    /// Whether it is one, and, as far as that was asked, signed by us.
+    pub(super) fn is_good(&self) -> bool {
+        self.well_formed && (self.signed_for.is_some() || !self.key_known)
+    }
+
+    /// The database could not be asked, and why.
+    pub(super) fn without_database(self, error: &anyhow::Error) -> Facts {
+        let actions = if self.key_known && self.signed_for.is_none() {
+            "; the signature was tried with the actions that every database begins with"
+        } else {
+            ""
+        };
+        Facts { refused: Some(format!("{error:#}{actions}")), ..self }
+    }
+
+    /// Adds what the database knows of it.
+    pub(super) async fn ask(&mut self, text: &str, database: &Database) -> anyhow::Result<()> {
+        let Ok(token) = Token::decode(text) else { return Ok(()) };
         self.database_asked = true;
         match database.query_opt(INSPECT, &[&token.secret().as_bytes().as_slice()]).await {
             Ok(row) => {
                 self.row = row.map(|row| Row {
-                    delivery: row.get("id"),
+                    token: row.get("id"),
                     action: row.get("action"),
                     account: row.get("account"),
-                    expires_at: row.get::<_, Option<i64>>("expires_at").and_then(utc),
+                    expires_at: row.get("expires_at"),
                     expired: row.get::<_, Option<bool>>("expired").unwrap_or_default(),
-                    consumed_at: row.get::<_, Option<i64>>("consumed_at").and_then(utc),
+                    consumed_at: row.get("consumed_at"),
                     state: row.get("delivery"),
                 });
             }
@@ -92,14 +111,8 @@ impl Facts {
     }
 }
 
-/// Epoch seconds as people write them; `None` beyond the calendar.
-fn utc(seconds: i64) -> Option<String> {
-    let at = OffsetDateTime::from_unix_timestamp(seconds).ok()?;
-    at.format(format_description!("[year]-[month]-[day] [hour]:[minute]:[second] UTC")).ok()
-}
-
 /// What is wrong with the form of this.
-fn fault(text: &str) -> String {
+pub(super) fn fault(text: &str) -> String {
     let stranger = |c: &char| !(c.is_ascii_alphanumeric() || *c == '-' || *c == '_');
     let chars = text.chars().count();
     if let Some(c) = text.chars().find(stranger) {
@@ -120,6 +133,9 @@ impl fmt::Display for Facts {
         writeln!(f, "form       a token")?;
         match (&self.signed_for, self.key_known) {
             (Some(action), _) => writeln!(f, "signature  good, for {action}")?,
+            (None, true) if self.code_given => {
+                writeln!(f, "signature  not good with this key and this code")?;
+            }
             (None, true) => writeln!(
                 f,
                 "signature  not good with this key (for actions that sign the code, give --code)"
@@ -129,7 +145,7 @@ impl fmt::Display for Facts {
             }
         }
         if let Some(refused) = &self.refused {
-            return writeln!(f, "database   not asked: {refused}");
+            return writeln!(f, "database   not asked: {}", printable(refused));
         }
         let Some(row) = &self.row else {
             let answer = if self.database_asked {
@@ -139,12 +155,16 @@ impl fmt::Display for Facts {
             };
             return writeln!(f, "database   {answer}");
         };
-        writeln!(f, "delivery   {}, {} for account {}", row.delivery, row.action, row.account)?;
-        let expires_at = row.expires_at.as_deref().unwrap_or("a time beyond the calendar");
-        let expired = if row.expired { "expired" } else { "lives until" };
-        writeln!(f, "life       {expired} {expires_at}")?;
-        match &row.consumed_at {
-            Some(at) => writeln!(f, "use        used {at}")?,
+        let until = |at: i64| stamp(from_seconds(at));
+        let action = printable(&row.action);
+        writeln!(f, "token      {}, {action} for account {}", row.token, row.account)?;
+        match row.expires_at {
+            Some(at) if row.expired => writeln!(f, "life       expired at {} UTC", until(at))?,
+            Some(at) => writeln!(f, "life       until {} UTC", until(at))?,
+            None => writeln!(f, "life       never expires")?,
+        }
+        match row.consumed_at {
+            Some(at) => writeln!(f, "use        used at {} UTC", until(at))?,
             None => writeln!(f, "use        not used")?,
         }
         writeln!(f, "mail       {}", row.state.as_deref().unwrap_or("nothing is known of it"))

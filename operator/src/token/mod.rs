@@ -2,7 +2,7 @@
 //!
 //! | exit code | |
 //! |---|---|
-//! | 0 | it is good; `inspect`: it is well-formed |
+//! | 0 | it is good; `inspect` without a key: it is well-formed |
 //! | 65 | it is not |
 
 mod actions;
@@ -11,6 +11,7 @@ mod facts;
 use anyhow::Context;
 use clap::Subcommand;
 use daemon::exit::{Exit, ExitExt};
+use daemon::postgres::Target;
 use daemon::settings::{Problems, said};
 use mailroom::{SecretKey, Token, verify};
 use serde::{Deserialize, Serialize};
@@ -19,7 +20,7 @@ use crate::database::{Database, block_on};
 use crate::environment::Environment;
 use crate::output::Output;
 use actions::Kind;
-use facts::Facts;
+use facts::{Facts, fault};
 
 /// What is said after `token`.
 #[derive(Debug, clap::Args)]
@@ -33,12 +34,13 @@ const HELP: &str = "The token may be given with its link around it; as - it is r
     nobody else on the\nmachine sees it.\n\
     Settings: MAILROOM_SECRET_KEY (or _FILE). With MAILROOM_DATABASE_URL (or _FILE) the actions are \
     those of the\ndatabase, and inspect says what it knows of the token.\n\
-    Exit codes: 0 it is good, 65 it is not, 75 try again, 78 a person must look.";
+    Exit codes: 0 it is good (inspect without a key: it has the form of one), 65 it is not, 75 try again, 78 a person must look.";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Say whether a token's signature is good, and for which action
     Verify {
+        /// The token, or the link with it; -: from stdin
         token: String,
         /// The code that was mailed with it, for actions that sign it
         #[arg(long)]
@@ -46,15 +48,18 @@ enum Verb {
         /// Only for this action; else for any
         #[arg(long)]
         action: Option<String>,
+        /// A JSON object: valid, action, reason
         #[arg(long)]
         json: bool,
     },
     /// Say what a token is, as far as can be told: its form, its signature, what became of it
     Inspect {
+        /// The token, or the link with it; -: from stdin
         token: String,
         /// The code that was mailed with it
         #[arg(long)]
         code: Option<String>,
+        /// A JSON object: the same facts; times as 2030-12-31T18:00:00Z
         #[arg(long)]
         json: bool,
     },
@@ -85,34 +90,61 @@ pub fn run(args: Args, environment: &Environment, out: &mut Output<'_>) -> anyho
         .and_then(|key| problems.check("MAILROOM_SECRET_KEY", key.parse::<SecretKey>()));
     problems.finish(())?;
     block_on(async {
-        let database = match has_database {
-            true => Some(Database::connect(&environment.database()?).await?),
-            false => None,
-        };
-        let kinds = actions::all(database.as_ref()).await?;
+        let target = if has_database { Some(environment.database()?) } else { None };
         match args.verb {
             Verb::Verify { token, code, action, json } => {
+                let database = match &target {
+                    Some(target) => Some(Database::connect(target).await?),
+                    None => None,
+                };
+                let kinds = actions::all(database.as_ref()).await?;
                 let kinds = actions::chosen(kinds, action.as_deref())?;
                 let key = key.context("there is no key")?;
                 verdict(&key, &kinds, &token_of(&token)?, code.as_deref(), json, out)
             }
             Verb::Inspect { token, code, json } => {
-                let token = token_of(&token)?;
-                let facts =
-                    Facts::of(&token, key.as_ref(), &kinds, code.as_deref(), database.as_ref());
-                let facts = facts.await?;
+                let (token, code) = (token_of(&token)?, code.as_deref());
+                let asked = inspect(&token, key.as_ref(), code, target.as_ref()).await;
+                let (facts, away) = match asked {
+                    Ok(facts) => (facts, None),
+                    // What can be told without it is told first.
+                    Err(error) => {
+                        let facts =
+                            Facts::of(&token, key.as_ref(), &actions::all(None).await?, code);
+                        (facts.without_database(&error), Some(error))
+                    }
+                };
                 if json { out.json(&facts) } else { out.text(&facts.to_string()) }?;
-                Ok(if facts.well_formed { Exit::Done } else { Exit::Input })
+                match away {
+                    Some(error) if facts.well_formed => Err(error),
+                    _ if facts.is_good() => Ok(Exit::Done),
+                    _ => Ok(Exit::Input),
+                }
             }
         }
     })
+}
+
+async fn inspect(
+    token: &str,
+    key: Option<&SecretKey>,
+    code: Option<&str>,
+    target: Option<&Target>,
+) -> anyhow::Result<Facts> {
+    let Some(target) = target else {
+        return Ok(Facts::of(token, key, &actions::all(None).await?, code));
+    };
+    let database = Database::connect(target).await?;
+    let mut facts = Facts::of(token, key, &actions::all(Some(&database)).await?, code);
+    facts.ask(token, &database).await?;
+    Ok(facts)
 }
 
 #[derive(Serialize)]
 struct Verdict<'a> {
     valid: bool,
     action: Option<&'a str>,
-    reason: Option<&'a str>,
+    reason: Option<String>,
 }
 
 fn verdict(
@@ -126,12 +158,13 @@ fn verdict(
     let good = signed_for(key, kinds, token, code);
     let reason = match good {
         Some(_) => None,
-        None if Token::decode(token).is_err() => Some("it has not the form of a token"),
-        None if code.is_none() && kinds.iter().any(|kind| kind.action.signs_code()) => {
-            Some("the signature is not good without a code; if one was mailed with it, give --code")
-        }
+        None if Token::decode(token).is_err() => Some(format!("not a token: {}", fault(token))),
+        None if code.is_none() && kinds.iter().any(|kind| kind.action.signs_code()) => Some(
+            "the signature is not good without a code; if one was mailed with it, give --code".into(),
+        ),
         None => Some(
-            "the signature is not good: made with another key, for another action or code, or forged",
+            "the signature is not good: made with another key, for another action or code, or forged"
+                .into(),
         ),
     };
     let action = good.map(|kind| kind.label.as_str());

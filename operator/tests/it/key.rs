@@ -27,7 +27,11 @@ fn a_key_in_a_file_is_its_owners_and_replaces_none() {
     assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     let again = key(&["generate", "--out", text(&path)]);
     assert_eq!(again.code, 78);
-    assert!(again.err.contains("secret_key"), "{}", again.err);
+    assert!(
+        again.err.contains("secret_key is there already, and a key is never written over"),
+        "{}",
+        again.err
+    );
     assert_eq!(std::fs::read_to_string(&path).unwrap(), digits);
 }
 

@@ -93,7 +93,7 @@ async fn machines_read_an_object_a_line() {
     let down = migrate(&db, "down --all --yes --json");
     let done: serde_json::Value = serde_json::from_str(down.out.last().unwrap()).unwrap();
     assert_eq!((&done["version"], &done["at"]), (&0.into(), &(-1).into()));
-    assert_eq!(migrate(&db, "down 1 --yes --json").out, [""; 0]);
+    assert_eq!(migrate(&db, "down --all --yes --json").out, [""; 0]);
     let status = migrate(&db, "status --json");
     assert_eq!(status.out[0], r#"{"version":0,"name":"init","state":"pending"}"#);
 }
@@ -382,14 +382,21 @@ async fn nothing_is_taken_back_unasked() {
     let ran = migrate(&db, "down --all");
     assert_eq!((ran.code, ran.out.as_slice()), (78, &[] as &[String]));
     assert!(ran.err.contains("what it drops is lost, with the data in it"), "{}", ran.err);
-    assert!(ran.err.contains("0_init.down.sql: Back to nothing."), "{}", ran.err);
+    assert!(ran.err.contains("0_init.down.sql: Back to nothing: the tables accounts and tokens are dropped, with ALL USERS."), "{}", ran.err);
     assert!(ran.err.contains("say --yes"), "{}", ran.err);
     assert_eq!(schema(&db).await, before);
-    assert_eq!(migrate(&db, "down").code, 78);
+    let ran = migrate(&db, "down");
+    assert!(ran.code == 78 && ran.err.contains("or --all"), "{ran:?}");
+    let many = migrate(&db, "status").out.len() - 1;
+    let ran = migrate(&db, &format!("down {} --yes", many + 1));
+    assert!(ran.code == 78 && ran.err.contains(&format!("only {many} are applied")), "{ran:?}");
+    assert_eq!(schema(&db).await, before);
     assert_eq!(migrate(&db, "down 1 --all").code, 78);
 
     assert_eq!(migrate(&db, "down --all --yes").code, 0);
-    assert_eq!(migrate(&db, "down 1").out, ["no change"]);
+    assert_eq!(migrate(&db, "down --all").out, ["no change"]);
+    let ran = migrate(&db, "down 1 --yes");
+    assert!(ran.code == 78 && ran.err.contains("none is applied"), "{ran:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -40,9 +40,9 @@ const PLANS: [Plan; 20] = [
     // One pass over what is outstanding.
     plan("status/depth", "", 2000),
     plan("status/rates", "", 2000),
-    plan("deliveries/find", "19000, 'u19000@example.com', 10", 10),
-    plan("deliveries/find", "NULL, 'u19000', 10", 10),
-    plan("deliveries/find", "NULL, 'nobody', 10", 1),
+    plan("deliveries/find", "19000, 'u19000@example.com', 'u19000@example.com', 10", 10),
+    plan("deliveries/find", "NULL, 'U19000', 'U19000', 10", 10),
+    plan("deliveries/find", "NULL, 'nobody', 'nobody', 10", 1),
     plan("deliveries/accounts", "'{19000}'", 1),
     plan("deliveries/story", "'{19000, 18999}'", 12),
     plan("deliveries/history", "'{19000, 18999}', 100", 30),

@@ -51,6 +51,8 @@ fn what_is_wrong_with_its_form_is_named() {
         let inspected = run(&["inspect", text]);
         assert_eq!(inspected.code, 65);
         assert!(inspected.out.concat().contains(words), "{words}: {:?}", inspected.out);
+        let verified = run(&["verify", text]);
+        assert!(verified.code == 65 && verified.out.concat().contains(words), "{verified:?}");
     }
 }
 
@@ -89,12 +91,18 @@ async fn a_database_knows_the_actions_and_what_became_of_a_token() {
     insta::assert_snapshot!(inspected.out.join("\n"), @"
     form       a token
     signature  good, for activation
-    delivery   1, activation for account 1
-    life       expired 2001-09-09 01:46:40 UTC
-    use        used 2001-09-09 01:46:39 UTC
+    token      1, activation for account 1
+    life       expired at 2001-09-09 01:46:40 UTC
+    use        used at 2001-09-09 01:46:39 UTC
     mail       pending
     ");
+    let said = at(&["inspect", ACTIVATION, "--json"]);
+    let said: serde_json::Value = serde_json::from_str(&said.out[0]).unwrap();
+    assert_eq!((&said["row"]["token"], &said["row"]["delivery"]), (&1.into(), &().into()));
+    assert_eq!(said["row"]["consumed_at"], "2001-09-09T01:46:39Z");
+    assert_eq!(said["row"]["expires_at"], "2001-09-09T01:46:40Z");
     let said = at(&["inspect", RECOVERY, "--json"]);
+    assert_eq!(said.code, 65, "no signature without its code: {said:?}");
     let said: serde_json::Value = serde_json::from_str(&said.out[0]).unwrap();
     assert_eq!(said["row"], serde_json::Value::Null);
     assert_eq!(said["database_asked"], true);
@@ -103,4 +111,30 @@ async fn a_database_knows_the_actions_and_what_became_of_a_token() {
     let refused = finish(token(&["inspect", ACTIVATION]).env("MAILROOM_DATABASE_URL", operator));
     assert_eq!(refused.code, 0, "{}", refused.err);
     assert!(refused.out.concat().contains("mailroom_sender may"), "{:?}", refused.out);
+}
+
+#[test]
+fn a_signature_that_is_not_good_is_bad_input_also_when_it_is_inspected() {
+    for (args, code) in [
+        (&["inspect", ACTIVATION][..], 0),
+        (&["inspect", RECOVERY, "--code", "06435"], 0),
+        (&["inspect", RECOVERY, "--code", "06436"], 65),
+        (&["inspect", RECOVERY], 65),
+    ] {
+        let ran = run(args);
+        assert_eq!(ran.code, code, "{args:?}: {ran:?}");
+        let advised = ran.out.concat().contains("give --code");
+        assert_eq!(advised, code == 65 && args.len() == 2, "{args:?}: {ran:?}");
+    }
+}
+
+#[test]
+fn without_its_database_form_and_signature_are_told_first() {
+    // Nobody listens there: the port was free a moment ago, and a server of ours never had it.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let url = format!("postgres://nobody@127.0.0.1:{port}/none");
+    let ran = finish(token(&["inspect", ACTIVATION]).env("MAILROOM_DATABASE_URL", url));
+    assert_eq!(ran.code, 75, "{ran:?}");
+    assert_eq!(ran.out[..2], ["form       a token", "signature  good, for activation"]);
+    assert!(ran.err.ends_with("mailroom doctor says more\n"), "{ran:?}");
 }
