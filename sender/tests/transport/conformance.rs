@@ -78,11 +78,13 @@ async fn conforms<T: Transport>(make: impl Fn() -> Subject<T>) {
 
 async fn every_mail_of_the_largest_call_is_sent<T: Transport>(subject: &Subject<T>) {
     let most = subject.transport.mails_per_call_max();
-    let most_here = u8::try_from(most).unwrap();
     assert!(most > 0);
-    for n in [1, most_here] {
-        let outcomes = subject.send(&call(n), &|| true).await;
-        assert_eq!(classes(&outcomes), vec!["sent"; usize::from(n)]);
+    for n in [1, most] {
+        let mut call = call(1);
+        // Beyond two hundred the same ones again.
+        call.mails = (1..=n).map(|n| mail(u8::try_from(n % 200 + 1).unwrap(), "ann")).collect();
+        let outcomes = subject.send(&call, &|| true).await;
+        assert_eq!(classes(&outcomes), vec!["sent"; n]);
     }
     assert!(!subject.transport.name().is_empty());
     assert!(!subject.transport.call_timeout().is_zero());
