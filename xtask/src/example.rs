@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use testkit::{Database, Pipeline, Postgres, Process, Role, Running, binary_of};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::demo::say;
 
@@ -30,6 +31,8 @@ pub(crate) fn run() -> anyhow::Result<()> {
         let application = application(&database, &key, &mails)?;
         let url = application.wait_line(1, PATIENCE)?;
         let pipe = Pipeline::spawn(collector(&database, &key), sender(&database, &mails, &url))?;
+        // Heard from the moment on that somebody is told of it.
+        let mut pressed = signal(SignalKind::interrupt()).context("wait for Ctrl-C")?;
         say(format_args!(
             "\nOpen {url}/ in a browser: sign up, open the mailbox, follow the link.\n\
              Its mails:    {}\n\
@@ -39,7 +42,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
             database.url()
         ))?;
         tokio::select! {
-            pressed = tokio::signal::ctrl_c() => pressed.context("wait for Ctrl-C"),
+            _ = pressed.recv() => Ok(()),
             ended = watch([
                 ("signup", &application),
                 ("collector", &pipe.collector),

@@ -11,6 +11,7 @@ use crate::faults::{AWAY, left, logged, proxy, together};
 use crate::support::sign_up;
 use crate::world::{World, stop};
 
+/// A line, and a call, if they are signed up while the collector sleeps.
 const TOKENS: usize = 10;
 
 /// Holds up whatever writes to the log.
@@ -79,6 +80,7 @@ async fn begin() {
     let proxy = proxy(testkit::shared());
     let pipe = Pipeline::spawn(world.collector(), world.sender_through(&proxy)).unwrap();
     pipe.sender.wait_for("event=connected", SOON).unwrap();
+    world.asleep().await;
     pipe.sender.signal(Signal::STOP).unwrap();
     world.db.execute(&sign_up("begun", TOKENS)).await.unwrap();
     pipe.collector.wait_for("event=batch_emitted", SOON).unwrap();
@@ -100,6 +102,7 @@ async fn settle_sent() {
     let proxy = proxy(testkit::shared());
     world.ses.hold();
     let pipe = Pipeline::spawn(world.collector(), world.sender_through(&proxy)).unwrap();
+    world.asleep().await;
     world.db.execute(&sign_up("sent", TOKENS)).await.unwrap();
     world.ses.wait_calls(1, SOON).unwrap();
     let lock = locked(&world, LOG).await;
@@ -120,11 +123,12 @@ async fn settle_rest() {
     world.ses.hold();
     world.ses.reply(Reply::fail_all("TRANSIENT_FAILURE", "later"));
     let pipe = Pipeline::spawn(world.collector(), world.sender_through(&proxy)).unwrap();
+    world.asleep().await;
     world.db.execute(&sign_up("again", TOKENS)).await.unwrap();
     world.ses.wait_calls(1, SOON).unwrap();
     let lock = locked(&world, LOG).await;
     world.ses.release();
-    let effect = "SELECT count(*) = 10 FROM deliveries WHERE state = 'pending' AND due_at > now()";
+    let effect = "SELECT count(*) = 10 FROM delivery_log WHERE outcome = 'deferred'";
     lose_answer(&world, &proxy, lock, "Settle the rest", effect).await;
     pipe.sender.wait_for("event=took_over", SOON).unwrap();
     each_mailed_once(&world, &pipe, &[("sent", TOKENS), ("deferred", TOKENS)]).await;
@@ -143,6 +147,7 @@ async fn relabel_of_the_collector() {
     let proxy = proxy(testkit::shared());
     let pipe = Pipeline::spawn(world.collector_through(&proxy), world.sender()).unwrap();
     pipe.sender.wait_for("event=connected", SOON).unwrap();
+    world.asleep().await;
     pipe.sender.signal(Signal::STOP).unwrap();
     world.db.execute(&sign_up("on-the-way", TOKENS)).await.unwrap();
     pipe.collector.wait_for("event=batch_emitted", SOON).unwrap();
@@ -163,6 +168,7 @@ async fn relabel_of_the_sender() {
     let proxy = proxy(testkit::shared());
     world.ses.hold();
     let pipe = Pipeline::spawn(world.collector(), world.sender_through(&proxy)).unwrap();
+    world.asleep().await;
     world.db.execute(&sign_up("in-call", TOKENS)).await.unwrap();
     world.ses.wait_calls(1, SOON).unwrap();
     let lock = locked(&world, ROWS).await;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use testkit::{Options, Pipeline, Postgres, Proxy, Reply, Ses, Signal};
@@ -40,6 +41,25 @@ pub(crate) fn load(world: &Arc<World>) -> JoinHandle<()> {
             }
         }
     })
+}
+
+/// From now on the provider accepts and does not answer: what a crash in a call leaves. Waits until
+/// two calls are under way so, and no others: a sender carries two at a time, so all that went before
+/// is recorded.
+pub(crate) fn two_calls_hang(world: &World) {
+    let hung = Arc::new(AtomicUsize::new(0));
+    let count = hung.clone();
+    world.ses.script(move |_| {
+        count.fetch_add(1, Ordering::SeqCst);
+        Reply::Hang { accept: true }
+    });
+    let accepted = || {
+        let calls = world.ses.calls();
+        calls.iter().filter(|c| c.answered.is_none() && !c.accepted.is_empty()).count()
+    };
+    testkit::eventually(SOON, "two calls are under way, and no others", || {
+        hung.load(Ordering::SeqCst) == 2 && accepted() == 2
+    });
 }
 
 /// The secrets of all mails whose call has arrived.
@@ -91,13 +111,7 @@ async fn a_killed_sender_loses_no_delivery_and_repeats_only_what_was_in_a_call()
     let pipe = world.pipe();
     let load = load(&world);
     world.mails(TOKENS / 4).await;
-    // From now on the provider accepts and does not answer: what a crash in a call leaves.
-    world.ses.script(|_| Reply::Hang { accept: true });
-    let stuck = || {
-        let calls = world.ses.calls();
-        calls.iter().filter(|c| c.answered.is_none() && c.at.elapsed() > 10 * CALL).count()
-    };
-    testkit::eventually(SOON, "two calls are under way, and no others", || stuck() == 2);
+    two_calls_hang(&world);
     let in_call = &called(&world.ses) - &recorded(&world).await;
     pipe.sender.kill().unwrap();
     assert_eq!(pipe.collector.wait(SOON).unwrap(), 75, "{}", pipe.collector.stderr());

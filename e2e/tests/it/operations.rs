@@ -63,13 +63,15 @@ async fn of_two_who_use_a_token_at_once_one_does() {
     assert_eq!(refusal, None);
     let late = tokio::spawn(async move { second.query_one(sql, &[]).await.unwrap().get(0) });
     let waiting = "SELECT count(*) = 1 FROM pg_stat_activity
-        WHERE wait_event_type = 'Lock' AND query LIKE 'SELECT c.refusal%'";
+        WHERE datname = current_database()
+            AND wait_event_type = 'Lock' AND query LIKE 'SELECT c.refusal%'";
     db.wait_until(waiting, SOON).await.unwrap();
     let removed = tokio::spawn(async move {
         remover.batch_execute("DELETE FROM accounts WHERE id = 1").await.unwrap();
     });
-    let both = "SELECT count(*) = 2 FROM pg_stat_activity WHERE wait_event_type = 'Lock'
-        AND (query LIKE 'SELECT c.refusal%' OR query LIKE 'DELETE FROM accounts%')";
+    let both = "SELECT count(*) = 2 FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'
+            AND (query LIKE 'SELECT c.refusal%' OR query LIKE 'DELETE FROM accounts%')";
     db.wait_until(both, SOON).await.unwrap();
     first.batch_execute("COMMIT").await.unwrap();
     let refusal: Option<String> = late.await.unwrap();

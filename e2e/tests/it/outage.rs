@@ -34,6 +34,7 @@ pub(crate) async fn a_minute_without_postgresql() {
     let world = World::on(&server).await;
     let pipe = world.pipe();
     world.ses.hold();
+    world.asleep().await;
     world.db.execute(&sign_up("before", 20)).await.unwrap();
     world.ses.wait_calls(2, SOON).unwrap();
     server.stop_immediate().unwrap();
@@ -57,7 +58,9 @@ pub(crate) async fn a_minute_without_postgresql() {
     world.settled().await;
     stop(&pipe);
     world.each_mailed_once(30).await;
-    assert_eq!(world.ses.calls().len(), 3);
+    // However many calls the new ones took: it may have come back while they were signed up.
+    let called: usize = world.ses.calls().iter().map(|call| call.entries.len()).sum();
+    assert_eq!(called, 30, "none is in two calls");
     complained_rarely(&pipe.collector);
     complained_rarely(&pipe.sender);
     world.quiet(&[&pipe.collector, &pipe.sender], &AWAY).await;
@@ -84,6 +87,7 @@ pub(crate) async fn a_frozen_server() {
     let world = World::on(&server).await;
     let pipe = world.pipe();
     world.ses.hold();
+    world.asleep().await;
     world.db.execute(&sign_up("in-call", 10)).await.unwrap();
     world.ses.wait_calls(1, SOON).unwrap();
     let lock = world.db.client().await.unwrap();

@@ -25,6 +25,8 @@ async fn a_log_in_between_that_repeats_and_reorders_lines_sends_each_mail_once()
     let collector = world.collector().spawn().unwrap();
     let consumers = [0, 1].map(|_| world.sender().stdin_held().spawn().unwrap());
     let mut inputs = consumers.each_ref().map(|consumer| consumer.take_stdin().unwrap());
+    // All of them full: asleep, it hears of all at once.
+    world.asleep().await;
     world.db.execute(&sign_up("logged", TOKENS)).await.unwrap();
     collector.wait_line(TOKENS / 10, SOON).unwrap();
 
@@ -116,6 +118,7 @@ pub(crate) async fn a_stopped_sender() {
     let world = World::new().await;
     world.ses.hold();
     let pipe = world.pipe();
+    world.asleep().await;
     world.db.execute(&sign_up("in-call", 20)).await.unwrap();
     world.ses.wait_calls(2, SOON).unwrap();
     pipe.sender.signal(Signal::STOP).unwrap();

@@ -200,6 +200,10 @@ fn a_collector_that_dies_after_its_sweep_leaves_the_rows_to_the_next_one() {
         died(&first.collector);
         ended(&first.sender, 0);
         assert_eq!(left(&world).await, "10 dispatched, 10 pending");
+        // That it is dead, PostgreSQL must know before the second one sweeps.
+        let gone = "SELECT count(*) = 0 FROM pg_stat_activity
+            WHERE datname = current_database() AND usename = 'mailroom_collector'";
+        world.db.wait_until(gone, SOON).await.unwrap();
         let second = Pipeline::spawn(at(world.collector(), "swept:die"), world.sender()).unwrap();
         died(&second.collector);
         ended(&second.sender, 0);

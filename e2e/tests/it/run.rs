@@ -5,7 +5,9 @@ use std::sync::Arc;
 use testkit::{Process, Reply, Running, Signal};
 
 use crate::SOON;
-use crate::crash::{CALL, MINUTE, SECONDS, TOKENS, all_settled, called, load, recorded};
+use crate::crash::{
+    CALL, MINUTE, SECONDS, TOKENS, all_settled, called, load, recorded, two_calls_hang,
+};
 use crate::faults::{ended, left};
 use crate::support::sign_up;
 use crate::world::World;
@@ -66,13 +68,7 @@ async fn a_unit_whose_halves_are_killed_starts_them_again_and_loses_nothing() {
     unit.wait_for("event=half_ended half=sender exit=0", SOON).unwrap();
 
     world.mails(TOKENS / 2).await;
-    // From now on the provider accepts and does not answer: what a crash in a call leaves.
-    world.ses.script(|_| Reply::Hang { accept: true });
-    let stuck = || {
-        let calls = world.ses.calls();
-        calls.iter().filter(|c| c.answered.is_none() && c.at.elapsed() > 10 * CALL).count()
-    };
-    testkit::eventually(SOON, "two calls are under way, and no others", || stuck() == 2);
+    two_calls_hang(&world);
     let in_call = &called(&world.ses) - &recorded(&world).await;
     world.ses.script(|_| Reply::Ok);
     kill_9(&unit, "sender", 2);

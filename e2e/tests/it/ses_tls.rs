@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use tempfile::NamedTempFile;
-use testkit::ses::Handshakes;
 use testkit::{Authority, Pipeline, Ses};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -93,8 +92,8 @@ async fn refused(kind: Kind, words: &str) {
     world.db.execute(&sign_up("wary", MAILS)).await.unwrap();
     let pipe = pipe(&world, &world.ses.url(), &file);
     put_off(&world, &pipe, words).await;
-    let Handshakes { complete, refused } = world.ses.handshakes();
-    assert!(complete == 0 && refused >= 2, "{complete} {refused}");
+    testkit::eventually(SOON, "both were refused", || world.ses.handshakes().refused >= 2);
+    assert_eq!(world.ses.handshakes().complete, 0);
     world.ses.present(&authority.certificate_for(&names).unwrap()).unwrap();
     mended(&world, &pipe).await;
 }
@@ -180,12 +179,13 @@ async fn strange(answer: &'static [u8], words: &str) {
     let stranger = Stranger::before(world.ses.addr(), answer).await;
     let pipe = pipe(&world, &stranger.url(), &file);
     put_off(&world, &pipe, words).await;
+    let heard = || stranger.state.lock().unwrap().bytes.len();
+    testkit::eventually(SOON, "both have said what they had to say", || heard() >= 2);
     let seen = {
         let mut state = stranger.state.lock().unwrap();
         state.aside = true;
         std::mem::take(&mut state.bytes)
     };
-    assert!(seen.len() >= 2);
     for bytes in seen {
         assert_eq!(bytes.get(..2), Some(&[0x16, 3][..]), "a greeting of TLS");
         let text = String::from_utf8_lossy(&bytes);

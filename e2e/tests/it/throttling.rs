@@ -44,6 +44,7 @@ pub(crate) async fn a_daily_quota() {
         .ses
         .reply(Reply::fail_all("ACCOUNT_DAILY_QUOTA_EXCEEDED", "Daily message quota exceeded"));
     let pipe = world.pipe();
+    world.asleep().await;
     world.db.execute(&sign_up("first", 10)).await.unwrap();
     world.db.wait_until("SELECT count(*) = 10 FROM delivery_log", SOON).await.unwrap();
     // Due at once; what keeps them back is the sender.

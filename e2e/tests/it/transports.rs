@@ -133,6 +133,8 @@ async fn a_stop_or_a_kill_in_the_middle_of_a_call_repeats_no_more_than_it_must()
         });
         let sender = || ends.with(world.sender(), "smtp").env("MAILROOM_SENDER_CONCURRENCY", "1");
         let first = Pipeline::spawn(world.collector(), sender()).unwrap();
+        // One call.
+        world.asleep().await;
         world.db.execute(&sign_up("stopped", 8)).await.unwrap();
         relay.wait_messages(3, SOON).unwrap();
         if kill {

@@ -245,6 +245,7 @@ fn a_hanging_call_ends_when_it_is_released() {
         // It says nothing meanwhile.
         client.0.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
         assert!(client.0.read(&mut [0]).is_err());
+        ses.wait_mails(usize::from(accept), SOON).unwrap();
         assert_eq!(ses.mail_count(), usize::from(accept));
         client.0.set_read_timeout(Some(SOON)).unwrap();
         ses.release();
@@ -254,15 +255,17 @@ fn a_hanging_call_ends_when_it_is_released() {
 
 #[test]
 fn a_delayed_answer_is_accepted_at_once() {
+    // Long enough to be looked at meanwhile.
+    const DELAY: Duration = Duration::from_secs(2);
     let ses = Ses::start().unwrap();
-    ses.reply(Reply::Delay(Duration::from_millis(300)));
+    ses.reply(Reply::Delay(DELAY));
     let mut client = Client::to(&ses);
     let start = Instant::now();
     client.write(SEND, &bulk(&["a@x"]).to_string());
     ses.wait_mails(1, SOON).unwrap();
     assert_eq!(ses.calls()[0].answered, None);
     assert_eq!(statuses(&client.read()), ["SUCCESS"]);
-    assert!(start.elapsed() >= Duration::from_millis(300));
+    assert!(start.elapsed() >= DELAY);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 use testkit::{Database, Options, Postgres, Role, TransactionPooler, migrate, migrations_dir};
 
 use super::support::{SetUp, clock, diagnose};
+use crate::support::SOON;
 
 const HOUR: i64 = 3_600;
 
@@ -266,6 +267,9 @@ async fn a_server_that_is_nearly_full_or_kept_from_cleaning_up_is_worth_a_word()
     set_up.db.execute(prepared).await.unwrap();
     let forgetful = set_up.db.client().await.unwrap();
     forgetful.batch_execute("BEGIN; SELECT count(*) FROM accounts").await.unwrap();
+    // Those that made the database take a moment to go.
+    let alone = "SELECT sum(numbackends) = 2 FROM pg_stat_database WHERE datid <> 0";
+    set_up.db.wait_until(alone, SOON).await.unwrap();
     let young = diagnose(set_up.doctor());
     young.warns("connections", "3 of 8 are free", "raise max_connections").alone();
     clock.step(HOUR).unwrap();
