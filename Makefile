@@ -16,7 +16,8 @@ SHOWS := $(PROGRAMS) -p xtask -p mailroom-example-signup
 SECONDS ?= 60
 
 .DEFAULT_GOAL := release
-.PHONY: release debug demo example soak bench bench-peers bench-smtp fuzz test image-test check fmt clean help
+.PHONY: release debug demo example soak bench bench-peers bench-smtp instructions fuzz test image-test \
+	check fmt clean help
 
 release: ## Build collector, sender and the operator's tool into bin/ (the default)
 	$(CARGO) build --locked --release $(PROGRAMS)
@@ -63,6 +64,10 @@ MAILS ?= 200
 bench-smtp: ## Time MAILS=200 mails by SMTP to a private Postfix, against lettre's plain send()
 	$(CARGO) build --locked --release -p xtask
 	@"$$CARGO_TARGET_DIR/release/xtask" bench-smtp "$(MAILS)"
+
+BUDGETS ?= instructions/budgets.txt
+instructions: ## Count the instructions a mail takes, under Valgrind; fail if one is above its budget
+	@CARGO="$(CARGO)" sh scripts/instructions "$(BUDGETS)"
 
 # Without a sanitizer, which looks for what only unsafe code can do (we have none) and makes it three
 # times as slow.
