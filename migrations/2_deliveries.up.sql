@@ -63,8 +63,10 @@ CREATE FUNCTION mailroom_gate_class() RETURNS integer
 
 -- The gate of a queue. Two queues that hash alike share one, which costs a needless NOTIFY now and
 -- then, and nothing else.
+-- The hash is of the label's oid, and not of its text: a cast to text is not immutable, so this would be
+-- planned anew in each transaction of the application.
 CREATE FUNCTION mailroom_gate(queue job_type) RETURNS integer
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT hashtext(queue::text)';
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT hashenum(queue)';
 
 -- The channel that the triggers notify. Collectors refuse to start on another one.
 CREATE FUNCTION mailroom_channel() RETURNS text

@@ -1,10 +1,10 @@
 -- Relabel: after a reconnect the lines we have written are still on their way, so they stay ours.
 --
 -- $1 our backend, $2 our new holder number, $3 the old one, whose session has ended, $4 when the
--- last claim whose answer reached us was made, in microseconds since 1970. Rows claimed later never
--- became a line: they are pending again. Returns how many were kept and how many went back.
+-- last claim whose answer reached us was made. Rows claimed later never became a line: they are
+-- pending again. Returns how many were kept and how many went back.
 WITH old AS MATERIALIZED (
-    SELECT d.token, d.dispatched_at <= to_timestamp(0) + $4::bigint * interval '1 microsecond' AS written
+    SELECT d.token, d.dispatched_at <= $4::timestamptz AS written
     FROM deliveries AS d
     WHERE mailroom_session($1::integer) AND d.holder = $3::integer AND d.state = 'dispatched'
     ORDER BY d.token FOR NO KEY UPDATE

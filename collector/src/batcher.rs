@@ -5,6 +5,9 @@
 //! collector is *armed*: it holds the gate, every writer notifies, and between two notifications
 //! nothing is asked. When they come faster than about a hundred a second it stays *awake* instead
 //! and looks every few milliseconds, so that writers pay nothing.
+//!
+//! A claim takes several batches at once when they wait and the reader is quick, because asking costs
+//! more than taking; each is a line of its own all the same.
 
 use std::time::{Duration, Instant};
 
@@ -20,12 +23,15 @@ const HEAT_AWAKE: f64 = 10.0;
 const HEAT_SLEEPY: f64 = 5.0;
 /// A look counts up to so many batches ahead, so that a backlog needs few looks.
 const BATCHES_AHEAD: u32 = 8;
+/// No claim of several batches takes more rows than this: nothing urgent overtakes what is claimed.
+const ROWS_AHEAD: u32 = 100;
 
 /// What to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// Claim a batch and write it; then tell [`Batcher::claimed`].
-    Claim,
+    /// Claim up to so many rows, one batch or several, and tell [`Batcher::claimed`]; then write them,
+    /// and tell [`Batcher::taken`].
+    Claim(u32),
     /// With `arm`, take the gate and tell [`Batcher::armed`]; then look how much is due and when the
     /// next one is, and tell [`Batcher::looked`].
     Look {
@@ -51,6 +57,8 @@ pub struct Batcher {
     stale: bool,
     /// Claims since the last look that came back full.
     full_claims: u32,
+    /// Batches that a claim may take at once.
+    ahead: u32,
     /// When the first delivery of the present batch was noticed.
     opened: Option<Instant>,
     /// When a delivery that lies ahead falls due.
@@ -77,6 +85,7 @@ impl Batcher {
             known: 0,
             stale: true,
             full_claims: 0,
+            ahead: 1,
             opened: None,
             next_due: None,
             armed: false,
@@ -102,20 +111,28 @@ impl Batcher {
         if let Some(until) = self.blocked_until.filter(|until| now < *until) {
             return Step::Wait(Some(until));
         }
-        if self.draining || self.known >= self.limit {
-            return Step::Claim;
+        if !self.draining && self.known >= self.limit {
+            return Step::Claim(self.rows_at_once(self.known));
         }
-        if self.opened.is_some_and(|opened| now >= opened + self.timeout) {
-            self.draining = true;
-            return Step::Claim;
+        self.draining |= self.opened.is_some_and(|opened| now >= opened + self.timeout);
+        if self.draining {
+            return Step::Claim(self.rows_at_once(u32::MAX));
         }
         let fell_due = self.next_due.is_some_and(|due| now >= due);
-        if self.stale || fell_due || (!self.armed && now >= self.poll_at) {
+        let polls = !self.armed && now >= self.poll_at;
+        // Awake, it asks no more often than that, however short a batch may wait.
+        if polls || fell_due || (self.stale && !self.awake) {
             return Step::Look { arm: !self.armed && !self.awake };
         }
         let batch_ends = self.opened.map(|opened| opened + self.timeout);
         let poll = (!self.armed).then_some(self.poll_at);
         Step::Wait([batch_ends, self.next_due, poll].into_iter().flatten().min())
+    }
+
+    /// Whole batches, one at least, and no more rows than that wait.
+    fn rows_at_once(&self, waiting: u32) -> u32 {
+        let ahead = (ROWS_AHEAD / self.limit).min(self.ahead);
+        (waiting / self.limit).min(ahead).max(1).saturating_mul(self.limit)
     }
 
     /// Whether writers should be spared their NOTIFY: a backlog, or many wake-ups.
@@ -186,8 +203,9 @@ impl Batcher {
         self.poll_at = now + self.poll;
     }
 
-    /// The answer to a claim of `limit` rows that examined so many. Fewer: nothing else was due.
-    pub fn claimed(&mut self, examined: u32, now: Instant) {
+    /// The answer to a claim that asked for so many rows and examined so many. Fewer: nothing else was
+    /// due.
+    pub fn claimed(&mut self, asked: u32, examined: u32, now: Instant) {
         if examined == 0 && self.known > 0 {
             // Due, and yet nothing to be had: somebody holds the rows locked.
             self.blocked = (self.blocked * 2).clamp(POLL_FIRST, POLL_MAX);
@@ -196,7 +214,7 @@ impl Batcher {
             self.blocked = Duration::ZERO;
             self.blocked_until = None;
         }
-        let short = examined < self.limit;
+        let short = examined < asked;
         self.full_claims = if short { 0 } else { self.full_claims.saturating_add(1) };
         self.opened = None;
         self.known = if short { 0 } else { self.known.saturating_sub(examined) };
@@ -205,6 +223,11 @@ impl Batcher {
         if examined > 0 {
             self.poll = POLL_FIRST;
         }
+    }
+
+    /// What was claimed is in the pipe: at once, or only after the reader had made room for it.
+    pub fn taken(&mut self, at_once: bool) {
+        self.ahead = if at_once { (self.ahead * 2).min(BATCHES_AHEAD) } else { 1 };
     }
 }
 
@@ -239,8 +262,8 @@ mod tests {
     fn asleep(limit: u32, timeout: Duration) -> (Batcher, Instant) {
         let now = Instant::now();
         let mut batcher = Batcher::new(limit, timeout, now);
-        assert_eq!(batcher.step(now), Step::Claim, "the start drains");
-        batcher.claimed(0, now);
+        assert_eq!(batcher.step(now), Step::Claim(limit), "the start drains");
+        batcher.claimed(limit, 0, now);
         look(&mut batcher, 0, true, now);
         assert_eq!(batcher.step(now), Step::Wait(None), "nothing due, armed: no clock runs");
         (batcher, now)
@@ -263,8 +286,8 @@ mod tests {
         let now = Instant::now();
         let mut batcher = Batcher::new(10, TIMEOUT, now);
         for examined in [10, 10, 3] {
-            assert_eq!(batcher.step(now), Step::Claim);
-            batcher.claimed(examined, now);
+            assert_eq!(batcher.step(now), Step::Claim(10));
+            batcher.claimed(10, examined, now);
         }
         assert_eq!(batcher.step(now), Step::Look { arm: true });
     }
@@ -279,7 +302,7 @@ mod tests {
         batcher.noticed(later);
         look(&mut batcher, 2, true, later);
         assert_eq!(batcher.step(later), Step::Wait(Some(start + TIMEOUT)));
-        assert_eq!(batcher.step(start + TIMEOUT), Step::Claim);
+        assert_eq!(batcher.step(start + TIMEOUT), Step::Claim(10));
     }
 
     #[test]
@@ -287,8 +310,8 @@ mod tests {
         let (mut batcher, start) = asleep(10, TIMEOUT);
         batcher.noticed(start);
         look(&mut batcher, 10, true, start);
-        assert_eq!(batcher.step(start), Step::Claim);
-        batcher.claimed(10, start);
+        assert_eq!(batcher.step(start), Step::Claim(10));
+        batcher.claimed(10, 10, start);
         look(&mut batcher, 4, true, start);
         assert_eq!(batcher.step(start), Step::Wait(Some(start + TIMEOUT)), "the rest waits");
     }
@@ -297,8 +320,8 @@ mod tests {
     fn a_batch_of_one_needs_no_look() {
         let (mut batcher, start) = asleep(1, TIMEOUT);
         batcher.noticed(start);
-        assert_eq!(batcher.step(start), Step::Claim);
-        batcher.claimed(1, start);
+        assert_eq!(batcher.step(start), Step::Claim(1));
+        batcher.claimed(1, 1, start);
         look(&mut batcher, 0, true, start);
         assert_eq!(batcher.step(start), Step::Wait(None));
     }
@@ -311,8 +334,8 @@ mod tests {
         assert_eq!(batcher.step(start), Step::Disarm);
         batcher.disarmed();
         for _ in 0..8 {
-            assert_eq!(batcher.step(start), Step::Claim);
-            batcher.claimed(10, start);
+            assert_eq!(batcher.step(start), Step::Claim(10));
+            batcher.claimed(10, 10, start);
         }
         assert_eq!(batcher.step(start), Step::Look { arm: true });
     }
@@ -322,8 +345,8 @@ mod tests {
         let (mut batcher, start) = asleep(10, TIMEOUT);
         batcher.noticed(start);
         look(&mut batcher, 15, true, start);
-        assert_eq!(batcher.step(start), Step::Claim);
-        batcher.claimed(2, start);
+        assert_eq!(batcher.step(start), Step::Claim(10));
+        batcher.claimed(10, 2, start);
         assert_eq!(batcher.step(start), Step::Look { arm: false });
     }
 
@@ -331,7 +354,7 @@ mod tests {
     fn without_the_gate_it_looks_again_ever_more_rarely() {
         let mut now = Instant::now();
         let mut batcher = Batcher::new(10, TIMEOUT, now);
-        batcher.claimed(0, now);
+        batcher.claimed(10, 0, now);
         let mut waits = Vec::new();
         for _ in 0..9 {
             look(&mut batcher, 0, false, now);
@@ -341,7 +364,7 @@ mod tests {
         }
         assert_eq!(waits[0], 2 * POLL_FIRST);
         assert_eq!(waits[8], POLL_MAX);
-        batcher.claimed(1, now);
+        batcher.claimed(10, 1, now);
         look(&mut batcher, 0, false, now);
         let Step::Wait(Some(at)) = batcher.step(now) else { panic!("polls") };
         assert_eq!(at - now, 2 * POLL_FIRST, "work makes it eager again");
@@ -384,8 +407,8 @@ mod tests {
         for _ in 0..200 {
             now += Duration::from_millis(50);
             batcher.noticed(now);
-            assert_eq!(batcher.step(now), Step::Claim);
-            batcher.claimed(1, now);
+            assert_eq!(batcher.step(now), Step::Claim(1));
+            batcher.claimed(1, 1, now);
             look(&mut batcher, 0, true, now);
             assert_eq!(batcher.step(now), Step::Wait(None), "stays armed");
         }
@@ -398,8 +421,8 @@ mod tests {
             batcher.noticed(now);
             let mut waits = Vec::new();
             for _ in 0..9 {
-                assert_eq!(batcher.step(now), Step::Claim);
-                batcher.claimed(0, now);
+                assert_eq!(batcher.step(now), Step::Claim(1));
+                batcher.claimed(1, 0, now);
                 let Step::Wait(Some(until)) = batcher.step(now) else { panic!("waits") };
                 waits.push(until - now);
                 now = until;
@@ -407,7 +430,7 @@ mod tests {
             }
             assert_eq!((waits[0], waits[1], waits[8]), (POLL_FIRST, POLL_FIRST * 2, POLL_MAX));
             batcher.noticed(now);
-            assert_eq!(batcher.step(now), Step::Claim, "news is tried at once");
+            assert_eq!(batcher.step(now), Step::Claim(1), "news is tried at once");
         }
     }
 
@@ -426,13 +449,60 @@ mod tests {
         let (mut batcher, now) = asleep(10, TIMEOUT);
         batcher.drain();
         for _ in 0..2 {
-            assert_eq!(batcher.step(now), Step::Claim);
-            batcher.claimed(10, now);
+            assert_eq!(batcher.step(now), Step::Claim(10));
+            batcher.claimed(10, 10, now);
         }
         assert_eq!(batcher.step(now), Step::Disarm);
         batcher.disarmed();
-        assert_eq!(batcher.step(now), Step::Claim);
-        batcher.claimed(9, now);
+        assert_eq!(batcher.step(now), Step::Claim(10));
+        batcher.claimed(10, 9, now);
         assert_eq!(batcher.step(now), Step::Look { arm: true });
+    }
+
+    #[test]
+    fn a_quick_reader_is_given_several_batches_at_once_and_a_slow_one_never() {
+        let (mut batcher, now) = asleep(10, TIMEOUT);
+        batcher.drain();
+        for rows in [10, 20, 40, 80, 80] {
+            assert!([Step::Claim(rows), Step::Disarm].contains(&batcher.step(now)));
+            batcher.disarmed();
+            batcher.claimed(rows, rows, now);
+            batcher.taken(true);
+        }
+        assert_eq!(batcher.step(now), Step::Claim(80));
+        batcher.claimed(80, 80, now);
+        batcher.taken(false);
+        assert_eq!(batcher.step(now), Step::Claim(10));
+        batcher.taken(true);
+        batcher.claimed(20, 19, now);
+        look(&mut batcher, 19, true, now);
+        assert_eq!(batcher.step(now), Step::Claim(10), "the rest of a batch waits for its time");
+    }
+
+    #[test]
+    fn no_claim_of_several_batches_is_large() {
+        for (limit, rows) in [(1, 8), (10, 80), (30, 90), (50, 100), (51, 51), (500, 500)] {
+            let (mut batcher, now) = asleep(limit, TIMEOUT);
+            batcher.drain();
+            (0..9).for_each(|_| batcher.taken(true));
+            assert_eq!(batcher.step(now), Step::Claim(rows));
+        }
+    }
+
+    /// Without a time to wait for more, it would claim each row by itself, as fast as it can.
+    #[test]
+    fn awake_it_asks_every_few_milliseconds_also_when_no_batch_may_wait() {
+        let (mut batcher, mut now) = asleep(10, Duration::ZERO);
+        while batcher.step(now) != Step::Disarm {
+            batcher.noticed(now);
+        }
+        batcher.disarmed();
+        for _ in 0..20 {
+            assert_eq!(batcher.step(now), Step::Claim(10));
+            batcher.claimed(10, 3, now);
+            assert_eq!(batcher.step(now), Step::Wait(Some(batcher.poll_at)));
+            now = batcher.poll_at;
+            look(&mut batcher, 3, false, now);
+        }
     }
 }

@@ -3,64 +3,77 @@
 //! What has been claimed and not settled stands in the index in front of what is due next, and so do,
 //! while somebody's long transaction pins them, entries that are dead. A backlog is claimed from
 //! where the last claim ended, priority by priority, instead of walking over them each time. Rows
-//! below a floor (released, or committed late) are found by a claim without floors: once a second,
-//! and always before a claim may count as short.
+//! below a floor (released, or committed late), and those of a priority that nobody knew of, are found
+//! when the floors are dropped and the priorities asked for: once a second, and always before a claim
+//! may count as short.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// How long a row below a floor may have to wait while a backlog is claimed.
 const TRUSTED: Duration = Duration::from_secs(1);
 
+/// A priority, and a due time by the database's clock.
+pub type Place = (i16, SystemTime);
+
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Floors {
-    /// Priorities, and in the same order the due time of the last row claimed in each, in the
-    /// database's microseconds since 1970.
+    /// In ascending order; none: they are not known.
     priorities: Vec<i16>,
-    due: Vec<i64>,
-    /// When the last claim without floors was made.
-    unfloored_at: Option<Instant>,
+    /// In the same order, the due time of the last row claimed in each.
+    due: Vec<Option<SystemTime>>,
+    /// When the priorities were asked for.
+    known_since: Option<Instant>,
 }
 
 impl Floors {
-    /// Before a claim: drops the floors when it is time for a claim without any.
-    pub fn prepare(&mut self, now: Instant) {
-        let trusted = self.unfloored_at.is_some_and(|at| now < at + TRUSTED);
-        if !trusted || self.priorities.is_empty() {
-            self.priorities.clear();
-            self.due.clear();
-            self.unfloored_at = Some(now);
-        }
+    /// Whether the priorities should be asked for before the next claim.
+    pub fn are_stale(&self, now: Instant) -> bool {
+        let trusted = self.known_since.is_some_and(|at| now < at + TRUSTED);
+        self.priorities.is_empty() || (self.is_any() && !trusted)
     }
 
-    /// The priorities that have a floor, and their floors.
-    pub fn parameters(&self) -> (&[i16], &[i64]) {
+    /// These are the priorities, in ascending order, and there are no floors.
+    pub fn replace(&mut self, priorities: Vec<i16>, now: Instant) {
+        self.due = vec![None; priorities.len()];
+        self.priorities = priorities;
+        self.known_since = Some(now);
+    }
+
+    /// The priorities, and their floors.
+    pub fn parameters(&self) -> (&[i16], &[Option<SystemTime>]) {
         (&self.priorities, &self.due)
     }
 
-    /// After a claim that examined rows of these priorities and due times. Returns whether a claim
-    /// that was not `full` means that nothing else is due.
-    pub fn claimed(&mut self, rows: impl Iterator<Item = (i16, i64)>, full: bool) -> bool {
-        if !full {
-            let nothing_else = self.priorities.is_empty();
-            self.priorities.clear();
-            self.due.clear();
-            return nothing_else;
+    /// After a claim that asked for `limit` rows, dealt with `examined` and took those in `places`.
+    /// Returns whether it looked everywhere: whether fewer than asked for means that nothing else is
+    /// due.
+    pub fn claimed(
+        &mut self,
+        places: impl Iterator<Item = Place>,
+        examined: u32,
+        limit: u32,
+    ) -> bool {
+        if examined < limit {
+            let everywhere = !self.is_any();
+            self.due.fill(None);
+            if examined == 0 {
+                // What is due all the same has a priority that we do not know.
+                self.priorities.clear();
+            }
+            return everywhere;
         }
-        for (priority, due) in rows {
-            match self.priorities.iter().position(|known| *known == priority) {
-                Some(at) => {
-                    if let Some(floor) = self.due.get_mut(at) {
-                        *floor = due.max(*floor);
-                    }
-                }
-                None => {
-                    self.priorities.push(priority);
-                    self.due.push(due);
-                }
+        for (priority, due) in places {
+            let at = self.priorities.iter().position(|known| *known == priority);
+            if let Some(floor) = at.and_then(|at| self.due.get_mut(at)) {
+                *floor = (*floor).max(Some(due));
             }
         }
         true
+    }
+
+    fn is_any(&self) -> bool {
+        self.due.iter().any(Option::is_some)
     }
 }
 
@@ -68,45 +81,63 @@ impl Floors {
 mod tests {
     use super::*;
 
-    fn claimed(floors: &mut Floors, rows: &[(i16, i64)], full: bool) -> bool {
-        floors.claimed(rows.iter().copied(), full)
+    fn at(second: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(second)
+    }
+
+    fn claimed(floors: &mut Floors, rows: &[(i16, u64)], limit: u32) -> bool {
+        let examined = rows.len().try_into().unwrap();
+        floors.claimed(rows.iter().map(|(priority, due)| (*priority, at(*due))), examined, limit)
+    }
+
+    fn known(now: Instant) -> Floors {
+        let mut floors = Floors::default();
+        assert!(floors.are_stale(now), "the first claim asks for the priorities");
+        floors.replace(vec![1, 5], now);
+        floors
     }
 
     #[test]
     fn a_backlog_is_claimed_from_where_the_last_claim_ended() {
         let now = Instant::now();
-        let mut floors = Floors::default();
-        floors.prepare(now);
-        assert_eq!(floors.parameters(), (&[][..], &[][..]), "the first one looks everywhere");
-        claimed(&mut floors, &[(1, 10), (5, 7), (5, 9)], true);
-        floors.prepare(now);
-        assert_eq!(floors.parameters(), (&[1, 5][..], &[10, 9][..]));
-        claimed(&mut floors, &[(5, 8), (5, 12)], true);
-        floors.prepare(now);
-        assert_eq!(floors.parameters(), (&[1, 5][..], &[10, 12][..]), "a floor never falls");
+        let mut floors = known(now);
+        assert!(!floors.are_stale(now));
+        assert_eq!(floors.parameters(), (&[1, 5][..], &[None, None][..]));
+        claimed(&mut floors, &[(1, 10), (5, 7), (5, 9)], 3);
+        assert_eq!(floors.parameters().1, [Some(at(10)), Some(at(9))]);
+        claimed(&mut floors, &[(5, 8), (5, 12)], 2);
+        assert_eq!(floors.parameters().1, [Some(at(10)), Some(at(12))], "a floor never falls");
     }
 
     #[test]
     fn below_a_floor_is_looked_once_a_second() {
         let now = Instant::now();
-        let mut floors = Floors::default();
-        floors.prepare(now);
-        claimed(&mut floors, &[(5, 7)], true);
-        floors.prepare(now + TRUSTED);
-        assert_eq!(floors.parameters().0, [0_i16; 0]);
+        let mut floors = known(now);
+        assert!(!floors.are_stale(now + 2 * TRUSTED), "there is no floor");
+        claimed(&mut floors, &[(5, 7)], 1);
+        assert!(!floors.are_stale(now));
+        assert!(floors.are_stale(now + TRUSTED));
+        floors.replace(vec![5], now + TRUSTED);
+        assert_eq!(floors.parameters(), (&[5][..], &[None][..]));
     }
 
     #[test]
     fn only_a_claim_that_looked_everywhere_can_say_that_nothing_else_is_due() {
+        let mut floors = known(Instant::now());
+        assert!(claimed(&mut floors, &[(5, 7)], 2), "it had no floor");
+        claimed(&mut floors, &[(5, 8)], 1);
+        assert!(!claimed(&mut floors, &[], 1), "it had one");
+        floors.replace(vec![5], Instant::now());
+        assert!(claimed(&mut floors, &[], 1), "the next one has none");
+    }
+
+    #[test]
+    fn a_claim_that_finds_nothing_asks_for_the_priorities_again() {
         let now = Instant::now();
-        let mut floors = Floors::default();
-        floors.prepare(now);
-        assert!(claimed(&mut floors, &[(5, 7)], false), "it had no floor");
-        floors.prepare(now);
-        claimed(&mut floors, &[(5, 8)], true);
-        floors.prepare(now);
-        assert!(!claimed(&mut floors, &[], false), "it had one");
-        floors.prepare(now);
-        assert!(claimed(&mut floors, &[], false), "the next one has none");
+        let mut floors = known(now);
+        claimed(&mut floors, &[(5, 7)], 2);
+        assert!(!floors.are_stale(now));
+        claimed(&mut floors, &[], 2);
+        assert!(floors.are_stale(now));
     }
 }

@@ -19,11 +19,12 @@ pub struct Rejected {
     pub reason: String,
 }
 
-/// Signs `deliveries` and writes them into `out` as whole lines. Returns how many rows and lines
-/// there are, and the deliveries that cannot be written.
+/// Signs `deliveries` and writes them into `out` as whole lines of at most `limit` rows, at least 1.
+/// Returns how many rows and lines there are, and the deliveries that cannot be written.
 pub fn write(
     key: &SecretKey,
     deliveries: &[Delivery],
+    limit: usize,
     out: &mut Vec<u8>,
 ) -> (usize, usize, Vec<Rejected>) {
     let mut together = Vec::with_capacity(deliveries.len());
@@ -37,7 +38,8 @@ pub fn write(
         }
     }
     let mut lines = 0;
-    for rows in line::lines(&together).chain(alone.chunks(1)) {
+    let batches = together.chunks(limit.max(1));
+    for rows in batches.flat_map(line::lines).chain(alone.chunks(1)) {
         line::write(rows, out);
         lines += 1;
     }
@@ -82,13 +84,14 @@ mod tests {
             email: b"ada@example.com".to_vec(),
             login: b"ada".to_vec(),
             dispatches: 1,
+            place: (5, std::time::SystemTime::UNIX_EPOCH),
         }
     }
 
     fn written(deliveries: &[Delivery]) -> (String, Vec<Rejected>) {
         let key = "deadbeef".repeat(8).parse().unwrap();
         let mut out = Vec::new();
-        let (_, lines, rejected) = write(&key, deliveries, &mut out);
+        let (_, lines, rejected) = write(&key, deliveries, 10, &mut out);
         let text = String::from_utf8(out).unwrap();
         assert_eq!(text.lines().count(), lines);
         (text, rejected)
@@ -143,5 +146,12 @@ mod tests {
         let lost = Delivery { dispatches: 3, ..delivery(2) };
         let (text, _) = written(&[delivery(1), lost, delivery(3)]);
         assert_eq!(text.lines().count(), 2);
+    }
+
+    #[test]
+    fn no_line_has_more_rows_than_a_batch() {
+        let (text, _) = written(&(1..=25).map(delivery).collect::<Vec<_>>());
+        let rows: Vec<_> = text.lines().map(|line| line.split(',').count() / 5).collect();
+        assert_eq!(rows, [10, 10, 5]);
     }
 }

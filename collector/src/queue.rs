@@ -1,6 +1,6 @@
 //! The queue in PostgreSQL: all SQL of the collector, and nothing else knows a table.
 
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use daemon::session::{Former, Session, Sql};
 use daemon::sql;
@@ -8,11 +8,13 @@ use daemon::trouble::Trouble;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use crate::floors::Floors;
+use crate::floors::{Floors, Place};
 use crate::purges::Retention;
 
 const CHECK: Sql = sql!("check");
+const PRIORITIES: Sql = sql!("priorities");
 const CLAIM: Sql = sql!("claim");
+const SKIP: Sql = sql!("skip");
 const REJECT: Sql = sql!("reject");
 const RELEASE: Sql = sql!("release");
 const RELABEL: Sql = sql!("relabel");
@@ -28,8 +30,10 @@ const REPORT: Sql = sql!("report");
 const PURGE_ROWS: i32 = 500;
 
 /// Every statement, for the test that prepares each against the schema.
-pub const ALL: [Sql; 12] =
-    [CHECK, CLAIM, REJECT, RELEASE, RELABEL, ARM, DISARM, LOOK, SWEEP, PRUNE, PURGE, REPORT];
+pub const ALL: [Sql; 14] = [
+    CHECK, PRIORITIES, CLAIM, SKIP, REJECT, RELEASE, RELABEL, ARM, DISARM, LOOK, SWEEP, PRUNE,
+    PURGE, REPORT,
+];
 
 /// A delivery that is ours to hand over, as the database has it: nothing of it is trusted yet.
 #[derive(Clone)]
@@ -48,19 +52,20 @@ pub struct Delivery {
     pub login: Vec<u8>,
     /// Times claimed since it was last begun, this one included.
     pub dispatches: i32,
+    /// Its priority and due time: lower and earlier goes first.
+    pub place: Place,
 }
 
 /// The answer to a claim.
-#[derive(Default)]
 pub struct Claim {
-    /// Rows looked at; fewer than asked for means nothing else is due above the floors.
+    /// Rows dealt with. Fewer than asked for: nothing else is due, if `everywhere`.
     pub examined: u32,
-    /// Priority and due time (the database's microseconds since 1970) of each.
-    pub places: Vec<(i16, i64)>,
-    /// Of those, the ones that are ours, in the order to hand over.
+    /// Whether it looked everywhere, and not only above floors.
+    pub everywhere: bool,
+    /// The rows that are ours, in the order to hand over.
     pub ours: Vec<Delivery>,
-    /// When the claim was made, in the database's microseconds since 1970.
-    pub claimed_at: i64,
+    /// When the claim was made, by the database's clock.
+    pub claimed_at: SystemTime,
 }
 
 /// The answer to a look.
@@ -90,12 +95,18 @@ pub struct Sweep {
 }
 
 /// What died with deliveries of ours.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Predecessors {
     /// The last session that worked, and any since that was lost before it could.
     pub sessions: Vec<Former>,
     /// [`Claim::claimed_at`] of the last claim whose rows went to stdout.
-    pub claimed_at: i64,
+    pub claimed_at: SystemTime,
+}
+
+impl Default for Predecessors {
+    fn default() -> Self {
+        Self { sessions: Vec::new(), claimed_at: SystemTime::UNIX_EPOCH }
+    }
 }
 
 /// One queue, over one session.
@@ -116,35 +127,54 @@ impl<'a> Queue<'a> {
         Ok((row.get("channel"), row.get("queue_exists")))
     }
 
-    /// Claims up to `limit` due deliveries, above `floors`.
-    pub async fn claim(&self, limit: u32, floors: &Floors) -> Result<Claim, Trouble> {
+    /// Claims up to `limit` due deliveries, and skips those it meets that may not be mailed.
+    pub async fn claim(&self, limit: u32, floors: &mut Floors) -> Result<Claim, Trouble> {
+        let now = Instant::now();
+        if floors.are_stale(now) {
+            let (backend, _) = self.me();
+            let rows = self.session.rows(PRIORITIES, &[&backend, &self.name]).await?;
+            floors.replace(rows.iter().map(|row| row.get("priority")).collect(), now);
+        }
         let (backend, number) = self.me();
         let (priorities, due) = floors.parameters();
-        let limit = i64::from(limit);
+        let rows_max = i64::from(limit);
         let params: [&(dyn ToSql + Sync); 6] =
-            [&backend, &number, &self.name, &limit, &priorities, &due];
+            [&backend, &number, &self.name, &rows_max, &priorities, &due];
         let rows = self.session.rows(CLAIM, &params).await?;
-        let mut claim = Claim { examined: saturating(rows.len()), ..Claim::default() };
-        let mut skipped: Vec<(&str, u32)> = Vec::new();
+        let found = rows.first().map_or(0, |row| row.get::<_, i64>("due"));
+        let claimed_at = rows.first().map_or(SystemTime::UNIX_EPOCH, |row| row.get("claimed_at"));
+        let mut ours: Vec<Delivery> = rows.iter().map(delivery).collect();
+        drop(rows);
+        // The statement promises no order.
+        ours.sort_by_key(|delivery| delivery.place);
+        let mut examined = saturating(ours.len());
+        if examined == 0 || found > i64::from(examined) {
+            examined += self.skip(limit, floors).await?;
+        }
+        let everywhere = floors.claimed(ours.iter().map(|ours| ours.place), examined, limit);
+        Ok(Claim { examined, everywhere, ours, claimed_at })
+    }
+
+    /// Of the deliveries that are due, deals with those that may not be mailed. Returns how many.
+    async fn skip(&self, limit: u32, floors: &Floors) -> Result<u32, Trouble> {
+        let (backend, _) = self.me();
+        let (priorities, due) = floors.parameters();
+        let params: [&(dyn ToSql + Sync); 5] =
+            [&backend, &self.name, &i64::from(limit), &priorities, &due];
+        let rows = self.session.rows(SKIP, &params).await?;
+        let mut reasons: Vec<(&str, u32)> = Vec::new();
         for row in &rows {
-            claim.claimed_at = row.get("claimed_at");
-            claim.places.push((row.get("priority"), row.get("due")));
-            let token: i64 = row.get("token");
-            match row.get::<_, Option<&str>>("reason") {
-                Some(reason) => {
-                    tracing::debug!(delivery = token, reason, "delivery_skipped");
-                    match skipped.iter_mut().find(|(known, _)| *known == reason) {
-                        Some((_, deliveries)) => *deliveries += 1,
-                        None => skipped.push((reason, 1)),
-                    }
-                }
-                None => claim.ours.push(delivery(token, row)),
+            let (delivery, reason): (i64, &str) = (row.get("token"), row.get("reason"));
+            tracing::debug!(delivery, reason, "delivery_skipped");
+            match reasons.iter_mut().find(|(known, _)| *known == reason) {
+                Some((_, deliveries)) => *deliveries += 1,
+                None => reasons.push((reason, 1)),
             }
         }
-        for (reason, deliveries) in skipped {
+        for (reason, deliveries) in reasons {
             tracing::info!(deliveries, reason, "deliveries_skipped");
         }
-        Ok(claim)
+        Ok(saturating(rows.len()))
     }
 
     /// Deliveries of ours that can never be written have failed, each with its reason.
@@ -161,7 +191,11 @@ impl<'a> Queue<'a> {
 
     /// Takes over from a former session of ours: lines written by `claimed_at` stay on their way, rows
     /// that never became a line go back. Returns how many of each.
-    pub async fn relabel(&self, former: Former, claimed_at: i64) -> Result<(i64, i64), Trouble> {
+    pub async fn relabel(
+        &self,
+        former: Former,
+        claimed_at: SystemTime,
+    ) -> Result<(i64, i64), Trouble> {
         if !self.session.fence(former).await? {
             return Ok((0, 0));
         }
@@ -236,15 +270,16 @@ impl<'a> Queue<'a> {
     }
 }
 
-fn delivery(token: i64, row: &Row) -> Delivery {
+fn delivery(row: &Row) -> Delivery {
     Delivery {
-        token,
+        token: row.get("token"),
         action: (row.get("number"), row.get("path"), row.get("code_signed")),
         secret: row.get("secret"),
         code: row.get("code"),
-        email: row.get::<_, Option<_>>("email").unwrap_or_default(),
-        login: row.get::<_, Option<_>>("login").unwrap_or_default(),
+        email: row.get("email"),
+        login: row.get("login"),
         dispatches: row.get("dispatches"),
+        place: (row.get("priority"), row.get("due_at")),
     }
 }
 

@@ -22,6 +22,9 @@ use crate::purges::{Purges, Retention};
 use crate::queue::{Claim, Predecessors, Queue};
 use crate::sweeps::Sweeps;
 
+/// Lines that take longer have met a reader that has enough to do.
+const AT_ONCE: Duration = Duration::from_millis(5);
+
 /// A line that takes longer has met a full pipe.
 const GATE_PATIENCE: Duration = Duration::from_millis(20);
 
@@ -143,7 +146,7 @@ impl<'a> Work<'a> {
                 self.sweep(&mut sweeps, &mut batcher).await?;
             }
             match batcher.step(now) {
-                Step::Claim => self.claim_and_emit(&mut batcher, &mut sweeps).await?,
+                Step::Claim(rows) => self.claim_and_emit(rows, &mut batcher, &mut sweeps).await?,
                 Step::Look { arm } => {
                     self.report().await?;
                     self.look(arm, &mut batcher).await?;
@@ -194,22 +197,23 @@ impl<'a> Work<'a> {
     /// rows that are ours and are released, never a line without its rows.
     async fn claim_and_emit(
         &mut self,
+        asked: u32,
         batcher: &mut Batcher,
         sweeps: &mut Sweeps,
     ) -> Result<(), End> {
-        let limit = self.config.batch_limit;
-        self.floors.prepare(Instant::now());
-        let Claim { examined, places, ours, claimed_at } =
-            self.queue.claim(limit, &self.floors).await?;
+        let Claim { examined, everywhere, ours, claimed_at } =
+            self.queue.claim(asked, &mut self.floors).await?;
         crash_point!("claimed");
-        let nothing_else = self.floors.claimed(places.into_iter(), examined >= limit);
-        batcher.claimed(if nothing_else { examined } else { limit }, Instant::now());
+        // A claim above floors does not count as short.
+        batcher.claimed(asked, if everywhere { examined } else { asked }, Instant::now());
         if ours.is_empty() {
             return Ok(());
         }
         sweeps.held(Instant::now());
         let mut bytes = Vec::new();
-        let (rows, lines, rejected) = lines::write(&self.config.secret_key, &ours, &mut bytes);
+        let limit = usize::try_from(self.config.batch_limit).unwrap_or(usize::MAX);
+        let (rows, lines, rejected) =
+            lines::write(&self.config.secret_key, &ours, limit, &mut bytes);
         self.reject(&rejected).await?;
         crash_point!("signed");
         // From here on these rows count as written: the reader may act on any line of them.
@@ -233,6 +237,7 @@ impl<'a> Work<'a> {
             _ => End::Unwritable(error),
         })?;
         crash_point!("line_written");
+        batcher.taken(begun.elapsed() < AT_ONCE);
         let highest = ours.iter().map(|delivery| delivery.token).max().unwrap_or_default();
         self.highest = self.highest.max(highest);
         let waited_ms = ms(begun.elapsed());

@@ -246,16 +246,15 @@ impl Session {
         sql: Sql,
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, Trouble> {
-        let mut repeats = 0;
-        loop {
-            match self.bounded(sql.name, self.attempt(sql, params)).await {
-                Err(trouble) if trouble.is_momentary() && repeats < REPEATS_MAX => {
-                    repeats += 1;
-                    tracing::debug!(sql = sql.name, repeats, error = %trouble, "statement_repeated");
-                }
-                done => return done,
-            }
-        }
+        self.repeated(sql, async |statement| self.client.query(&statement, params).await).await
+    }
+
+    /// Runs a statement that returns no rows, and says how many it wrote.
+    ///
+    /// # Errors
+    /// As [`rows`](Session::rows).
+    pub async fn execute(&self, sql: Sql, params: &[&(dyn ToSql + Sync)]) -> Result<u64, Trouble> {
+        self.repeated(sql, async |statement| self.client.execute(&statement, params).await).await
     }
 
     /// Runs a statement that returns exactly one row.
@@ -267,21 +266,32 @@ impl Session {
         }
     }
 
-    async fn attempt(
+    /// Runs a statement, again if it fails for what passes by itself.
+    async fn repeated<T>(
         &self,
         sql: Sql,
-        params: &[&(dyn ToSql + Sync)],
-    ) -> Result<Vec<Row>, tokio_postgres::Error> {
-        let known = self.prepared().get(sql.name).cloned();
-        let statement = match known {
-            Some(statement) => statement,
-            None => {
-                let statement = self.client.prepare(sql.text).await?;
-                self.prepared().insert(sql.name, statement.clone());
-                statement
+        run: impl AsyncFn(Statement) -> Result<T, tokio_postgres::Error>,
+    ) -> Result<T, Trouble> {
+        let mut repeats = 0;
+        loop {
+            let attempt = async { run(self.statement(sql).await?).await };
+            match self.bounded(sql.name, attempt).await {
+                Err(trouble) if trouble.is_momentary() && repeats < REPEATS_MAX => {
+                    repeats += 1;
+                    tracing::debug!(sql = sql.name, repeats, error = %trouble, "statement_repeated");
+                }
+                done => return done,
             }
-        };
-        self.client.query(&statement, params).await
+        }
+    }
+
+    async fn statement(&self, sql: Sql) -> Result<Statement, tokio_postgres::Error> {
+        if let Some(known) = self.prepared().get(sql.name) {
+            return Ok(known.clone());
+        }
+        let statement = self.client.prepare(sql.text).await?;
+        self.prepared().insert(sql.name, statement.clone());
+        Ok(statement)
     }
 
     fn prepared(&self) -> std::sync::MutexGuard<'_, HashMap<&'static str, Statement>> {

@@ -71,7 +71,8 @@ fn sign_tokens(inputs: &mut Inputs) -> usize {
 #[inline(never)]
 fn write_lines(inputs: &mut Inputs) -> usize {
     let mut out = Vec::new();
-    let (rows, _, _) = lines::write(&inputs.key, &inputs.deliveries, &mut out);
+    let (rows, _, _) =
+        lines::write(&inputs.key, &inputs.deliveries, inputs.deliveries.len(), &mut out);
     black_box(out);
     rows
 }

@@ -54,7 +54,7 @@ impl Inputs {
         let key: SecretKey = "5a".repeat(32).parse().context("a key")?;
         let deliveries: Vec<_> = (0..BATCH).map(delivery).collect::<Result<_, _>>()?;
         let mut line = Vec::new();
-        let (rows, lines, _) = lines::write(&key, &deliveries, &mut line);
+        let (rows, lines, _) = lines::write(&key, &deliveries, deliveries.len(), &mut line);
         ensure!((rows, lines) == (BATCH, 1), "{rows} rows in {lines} lines");
         let rows = line::parse(&line)?;
         let (activation, recovery) = (Action::activation(), Action::password_recovery());
@@ -115,6 +115,7 @@ fn delivery(n: usize) -> anyhow::Result<Delivery> {
         email: format!("someone.{n}@mail.example").into_bytes(),
         login: format!("someone-{n}").into_bytes(),
         dispatches: 1,
+        place: (5, std::time::SystemTime::UNIX_EPOCH),
     })
 }
 

@@ -1,33 +1,24 @@
--- Settle sent: the provider accepted these. A fact, so it wins in whatever state the rows are.
+-- Settle sent: the provider accepted these, and they are still ours, in the attempt that was accepted.
 --
--- $1 our backend, $2 transport, $3 tokens, $4 attempts, $5 provider's ids, in the same order.
--- Durable before it returns. Asked again after a lost answer it adds nothing: a second `sent` row
--- means a second mail. However many rows there are, each is looked up once: of the log only what is
--- about these tokens is read (OFFSET 0 and the cast keep the index on outcomes out of it).
-WITH done AS MATERIALIZED (
-    SELECT s.token, s.attempt, s.provider_id
-    FROM unnest($3::bigint[], $4::integer[], $5::text[]) AS s (token, attempt, provider_id)
-    WHERE mailroom_session($1::integer)
-),
-locked AS MATERIALIZED (
-    SELECT d.token, d.action, d.promised_at, done.attempt, done.provider_id
-    FROM done JOIN deliveries AS d ON d.token = done.token
-    ORDER BY d.token FOR NO KEY UPDATE OF d
-),
-gone AS (
-    DELETE FROM deliveries AS d USING locked WHERE d.token = locked.token
+-- $1 our backend, $2 our holder numbers (this session's and former ones), $3 transport, $4 tokens,
+-- $5 attempts, $6 provider's ids, in the same order.
+-- Durable before it returns how many were recorded; if not all, settle_late records the rest. As it
+-- takes each row away with what it logs, none is logged twice.
+-- Rows are locked as they are deleted, in the order of their tokens. OFFSET 0 and BETWEEN: as in the
+-- collector's claim (ADR 12).
+WITH gone AS (
+    DELETE FROM deliveries AS d
+    USING (
+        SELECT s.token, s.attempt, s.provider_id
+        FROM unnest($4::bigint[], $5::integer[], $6::text[]) AS s (token, attempt, provider_id)
+        WHERE mailroom_session($1::integer)
+        ORDER BY s.token
+        OFFSET 0
+    ) AS s
+    WHERE d.token BETWEEN s.token AND s.token
+      AND d.state = 'sending' AND d.holder = ANY ($2::integer[]) AND d.attempts = s.attempt
+    RETURNING d.token, d.action, d.promised_at, s.attempt, s.provider_id
 )
 INSERT INTO delivery_log (token, action, promised_at, attempt, outcome, transport, provider_id)
-SELECT s.token, s.action, s.promised_at, s.attempt, 'sent', $2::text, s.provider_id
-FROM (
-    SELECT l.token, l.action, l.promised_at, l.attempt, l.provider_id FROM locked AS l
-    UNION ALL
-    SELECT done.token, NULL, NULL, done.attempt, done.provider_id FROM done
-    WHERE done.token NOT IN (SELECT l.token FROM locked AS l)
-) AS s
-WHERE NOT EXISTS (
-    SELECT FROM delivery_log AS e
-    WHERE e.token = s.token AND e.attempt = s.attempt AND e.outcome::text = 'sent'
-      AND e.provider_id IS NOT DISTINCT FROM s.provider_id
-    OFFSET 0
-);
+SELECT g.token, g.action, g.promised_at, g.attempt, 'sent', $3::text, g.provider_id
+FROM gone AS g;

@@ -33,6 +33,22 @@ pub struct Courier<'a, T> {
     /// Wakes those who wait for a permit when it may have come nearer: the end of a hold, say.
     freed: Notify,
     calls: Cell<u64>,
+    /// Calls that are being carried and have no answer yet.
+    under_way: Cell<usize>,
+    answered: Notify,
+}
+
+/// Counts a call from its start until it has been answered.
+struct UnderWay<'a> {
+    calls: &'a Cell<usize>,
+    answered: &'a Notify,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.calls.set(self.calls.get() - 1);
+        self.answered.notify_one();
+    }
 }
 
 impl<'a, T: Transport> Courier<'a, T> {
@@ -43,7 +59,27 @@ impl<'a, T: Transport> Courier<'a, T> {
         ledger: Option<&'a Ledger>,
         bucket: &'a RefCell<Bucket>,
     ) -> Self {
-        Self { config, transport, ledger, bucket, freed: Notify::new(), calls: Cell::new(0) }
+        Self {
+            config,
+            transport,
+            ledger,
+            bucket,
+            freed: Notify::new(),
+            calls: Cell::new(0),
+            under_way: Cell::new(0),
+            answered: Notify::new(),
+        }
+    }
+
+    /// How many calls have no answer yet. Those that only wait to be recorded do not count: the
+    /// provider need not wait for the disk.
+    pub fn under_way(&self) -> usize {
+        self.under_way.get()
+    }
+
+    /// Waits until a call has been answered, or ended without one.
+    pub async fn answered(&self) {
+        self.answered.notified().await;
     }
 
     /// How many mails a call may have: what the provider takes, and no more than a second's worth, so
@@ -63,7 +99,22 @@ impl<'a, T: Transport> Courier<'a, T> {
     /// # Errors
     /// When this process cannot go on: the configuration is wrong, or nothing can be recorded. The
     /// rows are pending again, or stay ours until our session ends.
-    pub async fn carry(&self, planned: Planned, shutdown: &Shutdown) -> anyhow::Result<()> {
+    pub fn carry(
+        &self,
+        planned: Planned,
+        shutdown: &Shutdown,
+    ) -> impl Future<Output = anyhow::Result<()>> {
+        self.under_way.set(self.under_way.get() + 1);
+        let under_way = UnderWay { calls: &self.under_way, answered: &self.answered };
+        self.carry_on(planned, under_way, shutdown)
+    }
+
+    async fn carry_on(
+        &self,
+        planned: Planned,
+        under_way: UnderWay<'_>,
+        shutdown: &Shutdown,
+    ) -> anyhow::Result<()> {
         let wanted = u32::try_from(planned.rows.len()).unwrap_or(u32::MAX);
         let permit = tokio::select! {
             biased;
@@ -94,24 +145,30 @@ impl<'a, T: Transport> Courier<'a, T> {
         if unused > 0 {
             self.freed.notify_waiters();
         }
-        self.send_and_settle(ledger, &planned, beginning, permit, shutdown).await
-    }
-
-    async fn send_and_settle(
-        &self,
-        ledger: &Ledger,
-        planned: &Planned,
-        mut beginning: Beginning,
-        permit: Permit,
-        shutdown: &Shutdown,
-    ) -> anyhow::Result<()> {
         if beginning.is_lost() {
             // Provably not sent; they go back when the next session takes over.
             self.not_used(permit);
             return Ok(());
         }
-        let call = call(planned, &mut beginning.begun);
         ledger.started(&beginning.begun);
+        let (settlements, misconfigured) =
+            self.send_begun(planned, beginning, permit, shutdown).await;
+        drop(under_way);
+        ledger.settle(self.transport.name(), settlements).await?;
+        crash_point!("settled");
+        misconfigured.map_or(Ok(()), |reason| Err(anyhow!(reason).exit(Exit::Config)))
+    }
+
+    /// Sends what was begun. Returns what becomes of each mail, and what is wrong with our
+    /// configuration, if something is.
+    async fn send_begun(
+        &self,
+        planned: Planned,
+        mut beginning: Beginning,
+        permit: Permit,
+        shutdown: &Shutdown,
+    ) -> (Vec<Settlement>, Option<String>) {
+        let call = call(planned, &mut beginning.begun);
         crash_point!("call_due");
         // Asked before each call to the provider, and there may be several.
         let fresh = || beginning.is_fresh(BEGIN_TO_CALL_MAX) && !shutdown.is_requested();
@@ -135,9 +192,7 @@ impl<'a, T: Transport> Courier<'a, T> {
             })
             .collect();
         report(&call, &settlements);
-        ledger.settle(self.transport.name(), &settlements).await?;
-        crash_point!("settled");
-        misconfigured.map_or(Ok(()), |reason| Err(anyhow!(reason).exit(Exit::Config)))
+        (settlements, misconfigured)
     }
 
     /// Without a database nothing is recorded, so what was provably not sent is tried again here,
@@ -150,7 +205,7 @@ impl<'a, T: Transport> Courier<'a, T> {
     ) -> anyhow::Result<()> {
         let mut rows: Vec<&Row> = planned.rows.iter().collect();
         for attempt in 1.. {
-            let mails = rows.iter().map(|row| mail(row)).collect();
+            let mails = rows.iter().map(|row| mail((*row).clone())).collect();
             let call = Call { action: planned.action, label: None, mails };
             let outcomes = self.send(&call, &|| true, permit).await;
             if let Some(reason) = misconfigured(&outcomes) {
@@ -268,24 +323,26 @@ async fn while_away(ledger: &Ledger, shutdown: &Shutdown) {
 }
 
 /// What was begun, with what the line does not say.
-fn call(planned: &Planned, begun: &mut [Begun]) -> Call {
+fn call(planned: Planned, begun: &mut [Begun]) -> Call {
+    let Planned { action, rows } = planned;
+    let mut rows: Vec<Option<Row>> = rows.into_iter().map(Some).collect();
     let label = begun.first().map(|begun| begun.details.label.clone());
     let mails = begun.iter_mut().filter_map(|begun| {
-        let row = planned.rows.get(begun.place)?;
+        let row = rows.get_mut(begun.place)?.take()?;
         let Details { locale, data, expires_at, .. } = std::mem::take(&mut begun.details);
         Some(Mail { delivery: Some(begun.token), locale, data, expires_at, ..mail(row) })
     });
-    Call { action: planned.action, label, mails: mails.collect() }
+    Call { action, label, mails: mails.collect() }
 }
 
 /// What the line says.
-fn mail(row: &Row) -> Mail {
+fn mail(row: Row) -> Mail {
     Mail {
         delivery: None,
-        email: row.email.clone(),
-        login: row.login.clone(),
         token: row.token.encode(),
         code: row.code.map(|code| code.as_str().to_owned()),
+        email: row.email,
+        login: row.login,
         locale: None,
         expires_at: None,
         data: None,

@@ -1,20 +1,25 @@
 //! Deliveries in PostgreSQL: all SQL of the sender, and nothing else knows a table.
 
+use std::collections::HashSet;
+
 use daemon::session::{Session, Sql};
 use daemon::sql;
 use daemon::trouble::Trouble;
 use mailroom::line::Row;
+use tokio_postgres::types::ToSql;
 
 use crate::plan::Planned;
 use crate::retry::Next;
 
 const BEGIN: Sql = sql!("begin");
+const REFUSE: Sql = sql!("refuse");
 const SETTLE_SENT: Sql = sql!("settle_sent");
+const SETTLE_LATE: Sql = sql!("settle_late");
 const SETTLE_REST: Sql = sql!("settle_rest");
 const RELABEL: Sql = sql!("relabel");
 
 /// Every statement, for the test that prepares each against the schema.
-pub const ALL: [Sql; 4] = [BEGIN, SETTLE_SENT, SETTLE_REST, RELABEL];
+pub const ALL: [Sql; 6] = [BEGIN, REFUSE, SETTLE_SENT, SETTLE_LATE, SETTLE_REST, RELABEL];
 
 /// What the database knows of a mail and the line does not say. Personal, so it has no `Debug`.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -75,39 +80,51 @@ impl Settlement {
 }
 
 /// Of the rows of one call, those that may be sent now; they carry the session's number from now on.
-/// A token must still live for `margin_seconds`.
+/// A token must still live for `margin_seconds`. What may never be sent is skipped or has failed.
 pub async fn begin(
     session: &Session,
     planned: &Planned,
     margin_seconds: i64,
     ambiguities_max: u32,
 ) -> Result<Vec<Begun>, Trouble> {
-    let secrets: Vec<&[u8]> =
+    let mut secrets: Vec<&[u8]> =
         planned.rows.iter().map(|row| row.token.secret().as_bytes().as_slice()).collect();
     let emails: Vec<&str> = planned.rows.iter().map(|row: &Row| row.email.as_str()).collect();
     // The wire's numbers stop where the column's do.
     let action = i16::try_from(planned.action.get()).unwrap_or(i16::MAX);
     let most = i32::try_from(ambiguities_max).unwrap_or(i32::MAX);
     let (backend, number) = (session.backend(), session.number());
-    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 7] =
+    let params: [&(dyn ToSql + Sync); 7] =
         [&backend, &number, &action, &secrets, &emails, &margin_seconds, &most];
     let rows = session.rows(BEGIN, &params).await?;
-    let begun = rows.iter().filter_map(|row| {
-        let place: i64 = row.get::<_, Option<i64>>("place")?;
-        Some(Begun {
-            place: usize::try_from(place - 1).ok()?,
-            token: row.get("token"),
-            attempt: row.get("attempts"),
-            ambiguities: row.get("ambiguities"),
-            details: Details {
-                label: row.get("label"),
-                locale: row.get("locale"),
-                data: row.get("data"),
-                expires_at: row.get("expires_at"),
-            },
-        })
-    });
-    Ok(begun.collect())
+    let mut begun: Vec<Begun> = rows.iter().filter_map(ours).collect();
+    drop(rows);
+    if begun.len() < planned.rows.len() {
+        let places: HashSet<usize> = begun.iter().map(|begun| begun.place).collect();
+        let mut place = 0..;
+        secrets.retain(|_| place.next().is_some_and(|place| !places.contains(&place)));
+        let params: [&(dyn ToSql + Sync); 5] =
+            [&backend, &action, &secrets, &margin_seconds, &most];
+        session.rows(REFUSE, &params).await?;
+    }
+    // The statement promises no order.
+    begun.sort_by_key(|begun| begun.place);
+    Ok(begun)
+}
+
+fn ours(row: &tokio_postgres::Row) -> Option<Begun> {
+    Some(Begun {
+        place: usize::try_from(row.get::<_, i64>("place") - 1).ok()?,
+        token: row.get("token"),
+        attempt: row.get("attempts"),
+        ambiguities: row.get("ambiguities"),
+        details: Details {
+            label: row.get("label"),
+            locale: row.get("locale"),
+            data: row.get("data"),
+            expires_at: row.get("expires_at"),
+        },
+    })
 }
 
 /// Records what became of the mails of one call. `numbers` are all the numbers this process has
@@ -136,12 +153,18 @@ pub async fn settle(
     }
     let backend = session.backend();
     if !sent.tokens.is_empty() {
-        let params: [&(dyn tokio_postgres::types::ToSql + Sync); 5] =
-            [&backend, &transport, &sent.tokens, &sent.attempts, &sent.provider_ids];
-        session.rows(SETTLE_SENT, &params).await?;
+        let Sent { tokens, attempts, provider_ids } = &sent;
+        let params: [&(dyn ToSql + Sync); 6] =
+            [&backend, &numbers, &transport, tokens, attempts, provider_ids];
+        let recorded = session.execute(SETTLE_SENT, &params).await?;
+        if recorded < tokens.len() as u64 {
+            let params: [&(dyn ToSql + Sync); 5] =
+                [&backend, &transport, tokens, attempts, provider_ids];
+            session.execute(SETTLE_LATE, &params).await?;
+        }
     }
     if !rest.tokens.is_empty() {
-        let params: [&(dyn tokio_postgres::types::ToSql + Sync); 8] = [
+        let params: [&(dyn ToSql + Sync); 8] = [
             &backend,
             &numbers,
             &transport,

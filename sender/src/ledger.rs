@@ -198,9 +198,12 @@ impl Ledger {
     ///
     /// # Errors
     /// What another session would not mend.
-    pub async fn settle(&self, transport: &str, settlements: &[Settlement]) -> anyhow::Result<()> {
+    pub async fn settle(
+        &self,
+        transport: &str,
+        mut settlements: Vec<Settlement>,
+    ) -> anyhow::Result<()> {
         self.unrecorded.send_modify(|calls| *calls += 1);
-        let mut settlements = settlements.to_vec();
         let mut plain = false;
         let recorded = loop {
             let session = self.session(|phase| !matches!(phase, Phase::Away)).await;

@@ -12,9 +12,11 @@ use rustix::fs::{FileType, Mode, OFlags};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::unix::pipe;
 
-/// What is read at a time. Small, because what is read has left the pipe and can no longer be
-/// overtaken by something more urgent.
+/// What is read at first. Small, because what is read has left the pipe and can no longer be overtaken
+/// by something more urgent; of a line that is longer, as much again as there is of it.
 const CHUNK_BYTES: usize = 4 * 1024;
+/// What is read at most.
+const CHUNK_BYTES_MAX: usize = 64 * 1024;
 
 /// What came in.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,7 +34,7 @@ pub enum Input {
 /// Reads [`Input`]s.
 pub struct Reader<R> {
     input: R,
-    chunk: Box<[u8]>,
+    chunk: Vec<u8>,
     /// What of `chunk` has been read and not yet looked at.
     start: usize,
     end: usize,
@@ -64,7 +66,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     pub fn new(input: R) -> Self {
         Self {
             input,
-            chunk: vec![0; CHUNK_BYTES].into_boxed_slice(),
+            chunk: Vec::new(),
             start: 0,
             end: 0,
             line: Vec::new(),
@@ -82,7 +84,12 @@ impl<R: AsyncRead + Unpin> Reader<R> {
             if let Some(input) = self.take_line() {
                 return Ok(input);
             }
-            self.end = self.input.read(&mut self.chunk).await?;
+            let wanted = self.line.len().clamp(CHUNK_BYTES, CHUNK_BYTES_MAX);
+            if self.chunk.len() < wanted {
+                self.chunk.resize(wanted, 0);
+            }
+            let Some(chunk) = self.chunk.get_mut(..wanted) else { continue };
+            self.end = self.input.read(chunk).await?;
             self.start = 0;
             if self.end == 0 {
                 let unfinished = self.too_long || !self.line.is_empty();

@@ -80,6 +80,12 @@ pub async fn run<T: Transport, R: AsyncRead + Unpin>(
     }
 }
 
+/// Whether one more call may start: `concurrency` at a time, and no more than that again that are
+/// answered and not recorded yet.
+fn may_start<T: Transport>(courier: &Courier<'_, T>, carried: usize, concurrency: usize) -> bool {
+    courier.under_way() < concurrency && carried < 2 * concurrency
+}
+
 async fn deliver<T: Transport, R: AsyncRead + Unpin>(
     config: &Config,
     courier: &Courier<'_, T>,
@@ -101,11 +107,12 @@ async fn deliver<T: Transport, R: AsyncRead + Unpin>(
             halt.request();
             waiting.clear();
         }
-        while in_flight.len() < config.concurrency
+        while may_start(courier, in_flight.len(), config.concurrency)
             && let Some(planned) = waiting.pop_front()
         {
             in_flight.push(courier.carry(planned, &halted));
         }
+        let may_start = may_start(courier, in_flight.len(), config.concurrency);
         if !reading && in_flight.is_empty() {
             break;
         }
@@ -117,9 +124,8 @@ async fn deliver<T: Transport, R: AsyncRead + Unpin>(
                     failed.get_or_insert(error);
                 }
             }
-            input = reader.next(), if reading && waiting.is_empty()
-                && in_flight.len() < config.concurrency =>
-            {
+            () = courier.answered(), if reading && !may_start => {}
+            input = reader.next(), if reading && waiting.is_empty() && may_start => {
                 match input.context("read stdin").exit(Exit::Unavailable)? {
                     Input::Line(number, line) => match line::parse(&line) {
                         Ok(rows) => {

@@ -29,13 +29,13 @@ async fn claims_in_the_order_of_priority_then_time_and_each_row_once() {
     .unwrap();
     let session = session(&db, "collector").await;
     let queue = Queue::new(&session, QUEUE);
-    let first = queue.claim(3, &Floors::default()).await.unwrap();
+    let first = queue.claim(3, &mut Floors::default()).await.unwrap();
     assert_eq!(tokens(&first), [4, 2, 1]);
-    let second = queue.claim(3, &Floors::default()).await.unwrap();
+    let second = queue.claim(3, &mut Floors::default()).await.unwrap();
     assert_eq!((second.examined, tokens(&second)), (1, vec![]), "3 belongs to an active account");
     assert_eq!(states(&db).await, "1:dispatched 2:dispatched 4:dispatched");
     assert_eq!(log(&db).await, "3:skipped:the account is active");
-    assert_eq!(queue.claim(3, &Floors::default()).await.unwrap().examined, 0);
+    assert_eq!(queue.claim(3, &mut Floors::default()).await.unwrap().examined, 0);
 }
 
 #[tokio::test]
@@ -48,7 +48,7 @@ async fn a_delivery_that_lies_ahead_is_not_claimed_and_the_next_look_says_when()
     let session = session(&db, "collector").await;
     let queue = Queue::new(&session, QUEUE);
     assert_eq!(queue.look(10).await.unwrap().due, 1);
-    assert_eq!(tokens(&queue.claim(10, &Floors::default()).await.unwrap()), [2]);
+    assert_eq!(tokens(&queue.claim(10, &mut Floors::default()).await.unwrap()), [2]);
     let look = queue.look(10).await.unwrap();
     assert_eq!(look.due, 0);
     let wait = look.next_due_in.unwrap().as_secs();
@@ -62,15 +62,15 @@ async fn a_claim_starts_where_the_last_one_ended_and_one_without_floors_finds_th
     let session = session(&db, "collector").await;
     let queue = Queue::new(&session, QUEUE);
     let mut floors = Floors::default();
-    floors.prepare(std::time::Instant::now());
-    let first = queue.claim(2, &floors).await.unwrap();
-    assert!(floors.claimed(first.places.into_iter(), true));
+    assert_eq!(tokens(&queue.claim(2, &mut floors).await.unwrap()), [1, 2]);
     db.execute("UPDATE deliveries SET state = 'pending', holder = NULL WHERE token = 1")
         .await
         .unwrap();
-    let above = queue.claim(10, &floors).await.unwrap();
+    let above = queue.claim(10, &mut floors).await.unwrap();
     assert_eq!(tokens(&above), [3, 4, 5, 6], "each row has a due time of its own");
-    assert_eq!(tokens(&queue.claim(10, &Floors::default()).await.unwrap()), [1]);
+    assert!(!above.everywhere, "so it may not count as short");
+    let rest = queue.claim(10, &mut floors).await.unwrap();
+    assert_eq!((tokens(&rest), rest.everywhere), (vec![1], true));
 }
 
 #[tokio::test]
@@ -86,7 +86,7 @@ async fn what_may_not_be_mailed_is_skipped_with_its_reason() {
     .await
     .unwrap();
     let session = session(&db, "collector").await;
-    let claim = Queue::new(&session, QUEUE).claim(10, &Floors::default()).await.unwrap();
+    let claim = Queue::new(&session, QUEUE).claim(10, &mut Floors::default()).await.unwrap();
     assert_eq!((claim.examined, tokens(&claim)), (5, vec![5]));
     assert_eq!(
         log(&db).await,
@@ -103,10 +103,10 @@ async fn a_skipped_token_is_owed_its_mail_when_the_status_allows_it_again() {
     db.execute("UPDATE accounts SET status = 'suspended'").await.unwrap();
     let session = session(&db, "collector").await;
     let queue = Queue::new(&session, QUEUE);
-    assert!(tokens(&queue.claim(10, &Floors::default()).await.unwrap()).is_empty());
+    assert!(tokens(&queue.claim(10, &mut Floors::default()).await.unwrap()).is_empty());
     // Never activated, so lifting the suspension makes it provisioned.
     db.execute("UPDATE accounts SET status = 'active'").await.unwrap();
-    assert_eq!(tokens(&queue.claim(10, &Floors::default()).await.unwrap()), [1]);
+    assert_eq!(tokens(&queue.claim(10, &mut Floors::default()).await.unwrap()), [1]);
 }
 
 /// The account is being unsuspended by a transaction that has not committed: whether the claim sees
@@ -120,14 +120,14 @@ async fn a_status_that_changes_during_the_claim_loses_no_mail() {
     let queue = Queue::new(&session, QUEUE);
     let app = db.client().await.unwrap();
     app.batch_execute("BEGIN; UPDATE accounts SET status = 'active' WHERE id = 1").await.unwrap();
-    let during = queue.claim(10, &Floors::default()).await.unwrap();
+    let during = queue.claim(10, &mut Floors::default()).await.unwrap();
     assert_eq!((during.examined, tokens(&during)), (2, vec![]));
     assert_eq!(log(&db).await, "2:skipped:the account is suspended", "1 was put off");
     app.batch_execute("COMMIT").await.unwrap();
     db.wait_until("SELECT due_at <= now() FROM deliveries WHERE token = 1", crate::support::SOON)
         .await
         .unwrap();
-    assert_eq!(tokens(&queue.claim(10, &Floors::default()).await.unwrap()), [1]);
+    assert_eq!(tokens(&queue.claim(10, &mut Floors::default()).await.unwrap()), [1]);
 }
 
 #[tokio::test]
@@ -138,10 +138,10 @@ async fn rows_that_another_claim_is_taking_are_passed_over() {
     let queue = Queue::new(&session, QUEUE);
     let other = db.client().await.unwrap();
     other.batch_execute("BEGIN; SELECT FROM deliveries WHERE token = 1 FOR UPDATE").await.unwrap();
-    assert_eq!(tokens(&queue.claim(10, &Floors::default()).await.unwrap()), [2]);
+    assert_eq!(tokens(&queue.claim(10, &mut Floors::default()).await.unwrap()), [2]);
     assert_eq!(queue.look(10).await.unwrap().due, 1, "and yet nobody may fall asleep");
     other.batch_execute("ROLLBACK").await.unwrap();
-    assert_eq!(tokens(&queue.claim(10, &Floors::default()).await.unwrap()), [1]);
+    assert_eq!(tokens(&queue.claim(10, &mut Floors::default()).await.unwrap()), [1]);
 }
 
 #[tokio::test]
@@ -150,7 +150,7 @@ async fn what_cannot_be_written_has_failed_and_only_if_it_is_ours() {
     sign_up(&db, 2).await;
     let session = session(&db, "collector").await;
     let queue = Queue::new(&session, QUEUE);
-    assert_eq!(tokens(&queue.claim(1, &Floors::default()).await.unwrap()), [1]);
+    assert_eq!(tokens(&queue.claim(1, &mut Floors::default()).await.unwrap()), [1]);
     queue.reject(&[1, 2], &["login has control characters", "not ours"]).await.unwrap();
     assert_eq!(log(&db).await, "1:failed:login has control characters");
     assert_eq!(states(&db).await, "2:pending");
@@ -162,9 +162,9 @@ async fn release_gives_back_what_nobody_began_and_nothing_else() {
     sign_up(&db, 3).await;
     let mine = session(&db, "collector").await;
     let queue = Queue::new(&mine, QUEUE);
-    queue.claim(2, &Floors::default()).await.unwrap();
+    queue.claim(2, &mut Floors::default()).await.unwrap();
     let other = session(&db, "collector").await;
-    Queue::new(&other, QUEUE).claim(1, &Floors::default()).await.unwrap();
+    Queue::new(&other, QUEUE).claim(1, &mut Floors::default()).await.unwrap();
     db.execute("UPDATE deliveries SET state = 'sending' WHERE token = 2").await.unwrap();
     assert_eq!(queue.release().await.unwrap(), 1);
     assert_eq!(states(&db).await, "1:pending 2:sending 3:dispatched");
@@ -175,9 +175,10 @@ async fn after_a_reconnect_written_lines_stay_on_their_way_and_a_lost_claim_goes
     let db = Database::fresh().await.unwrap();
     sign_up(&db, 3).await;
     let old = session(&db, "collector").await;
-    let claimed_at = Queue::new(&old, QUEUE).claim(2, &Floors::default()).await.unwrap().claimed_at;
+    let claimed_at =
+        Queue::new(&old, QUEUE).claim(2, &mut Floors::default()).await.unwrap().claimed_at;
     // The answer to this one never reaches the collector.
-    Queue::new(&old, QUEUE).claim(1, &Floors::default()).await.unwrap();
+    Queue::new(&old, QUEUE).claim(1, &mut Floors::default()).await.unwrap();
     let former = old.former();
     end(&db, old).await;
     let new = session(&db, "collector").await;
@@ -196,7 +197,8 @@ async fn a_former_session_that_lingers_is_ended_before_its_rows_are_taken_over()
     let db = Database::fresh().await.unwrap();
     sign_up(&db, 1).await;
     let old = session(&db, "collector").await;
-    let claimed_at = Queue::new(&old, QUEUE).claim(1, &Floors::default()).await.unwrap().claimed_at;
+    let claimed_at =
+        Queue::new(&old, QUEUE).claim(1, &mut Floors::default()).await.unwrap().claimed_at;
     let new = session(&db, "collector").await;
     let former = old.former();
     assert_eq!(Queue::new(&new, QUEUE).relabel(former, claimed_at).await.unwrap(), (1, 0));
@@ -209,9 +211,10 @@ async fn a_statement_that_reaches_another_backend_is_refused_with_the_remedy() {
     let db = Database::fresh().await.unwrap();
     sign_up(&db, 1).await;
     let session = session(&db, "collector").await;
-    let elsewhere = daemon::session::Sql { name: "elsewhere", ..ALL[1] };
+    let claim = ALL.into_iter().find(|sql| sql.name == "claim").unwrap();
+    let elsewhere = daemon::session::Sql { name: "elsewhere", ..claim };
     let not_ours = session.backend() + 1;
-    let none: (&[i16], &[i64]) = (&[], &[]);
+    let none: (&[i16], &[Option<std::time::SystemTime>]) = (&[5], &[None]);
     let params: [&(dyn tokio_postgres::types::ToSql + Sync); 6] =
         [&not_ours, &session.number(), &QUEUE, &1_i64, &none.0, &none.1];
     let trouble = session.rows(elsewhere, &params).await.unwrap_err();

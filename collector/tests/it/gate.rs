@@ -79,14 +79,14 @@ async fn everything_that_makes_a_row_pending_wakes_a_sleeper() {
     sign_up(&db, 2).await;
     let worker = session(&db, "collector").await;
     let queue = Queue::new(&worker, QUEUE);
-    queue.claim(10, &Floors::default()).await.unwrap();
+    queue.claim(10, &mut Floors::default()).await.unwrap();
     let sleeper = session(&db, "collector").await;
     assert!(Queue::new(&sleeper, QUEUE).arm_and_look(1).await.unwrap().0);
     queue.release().await.unwrap();
     timeout(SOON, sleeper.notified()).await.unwrap();
     // A status that allows again what was skipped for it.
     db.execute("UPDATE accounts SET status = 'suspended'").await.unwrap();
-    queue.claim(10, &Floors::default()).await.unwrap();
+    queue.claim(10, &mut Floors::default()).await.unwrap();
     db.execute("UPDATE accounts SET status = 'active'").await.unwrap();
     timeout(SOON, sleeper.notified()).await.unwrap();
 }

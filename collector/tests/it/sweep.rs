@@ -31,7 +31,7 @@ async fn what_a_dead_collector_dispatched_is_pending_at_once() {
     let db = Database::fresh().await.unwrap();
     sign_up(&db, 2).await;
     let dead = session(&db, "collector").await;
-    Queue::new(&dead, QUEUE).claim(10, &Floors::default()).await.unwrap();
+    Queue::new(&dead, QUEUE).claim(10, &mut Floors::default()).await.unwrap();
     let mine = session(&db, "collector").await;
     assert_eq!(sweep(&mine).await.released, 0, "it lives");
     assert_eq!(sweep(&mine).await.held, 2);
@@ -47,7 +47,7 @@ async fn what_a_dead_sender_was_sending_is_pending_after_its_grace_and_counts_as
     let db = Database::fresh().await.unwrap();
     sign_up(&db, 1).await;
     let mine = session(&db, "collector").await;
-    Queue::new(&mine, QUEUE).claim(10, &Floors::default()).await.unwrap();
+    Queue::new(&mine, QUEUE).claim(10, &mut Floors::default()).await.unwrap();
     let sender = session(&db, "sender").await;
     begun(&db, 1, &sender).await;
     end(&db, sender).await;
@@ -67,7 +67,7 @@ async fn a_stranger_who_holds_a_dead_holders_lock_keeps_nothing_from_being_relea
     let db = Database::fresh().await.unwrap();
     sign_up(&db, 2).await;
     let (dead, alive) = (session(&db, "collector").await, session(&db, "collector").await);
-    Queue::new(&dead, QUEUE).claim(1, &Floors::default()).await.unwrap();
+    Queue::new(&dead, QUEUE).claim(1, &mut Floors::default()).await.unwrap();
     let number = dead.number();
     end(&db, dead).await;
     let stranger = db.client().await.unwrap();
@@ -82,7 +82,7 @@ async fn a_slow_sender_is_never_taken_for_a_dead_one() {
     let db = Database::fresh().await.unwrap();
     sign_up(&db, 1).await;
     let mine = session(&db, "collector").await;
-    Queue::new(&mine, QUEUE).claim(10, &Floors::default()).await.unwrap();
+    Queue::new(&mine, QUEUE).claim(10, &mut Floors::default()).await.unwrap();
     let sender = session(&db, "sender").await;
     begun(&db, 1, &sender).await;
     db.execute(
@@ -104,7 +104,7 @@ async fn a_line_lost_on_the_way_comes_again_ever_later_while_a_sender_lives() {
     let age = |seconds: u32| {
         format!("UPDATE deliveries SET dispatched_at = now() - interval '{seconds} s'")
     };
-    queue.claim(10, &Floors::default()).await.unwrap();
+    queue.claim(10, &mut Floors::default()).await.unwrap();
     db.execute(&age(600)).await.unwrap();
     assert_eq!(sweep(&mine).await.released, 0, "no sender that could have begun it lives");
     let _sender = session(&db, "sender").await;
@@ -113,7 +113,7 @@ async fn a_line_lost_on_the_way_comes_again_ever_later_while_a_sender_lives() {
         assert_eq!(sweep(&mine).await.lost, 0, "not yet {seconds} s");
         db.execute(&age(seconds + 1)).await.unwrap();
         assert_eq!(sweep(&mine).await.lost, 1);
-        assert_eq!(queue.claim(10, &Floors::default()).await.unwrap().ours.len(), 1);
+        assert_eq!(queue.claim(10, &mut Floors::default()).await.unwrap().ours.len(), 1);
     }
     assert!(log(&db).await.starts_with("1:deferred:lost between the collector and the sender"));
 }
@@ -123,7 +123,7 @@ async fn what_was_handed_over_and_never_acknowledged_ends_as_unconfirmed() {
     let db = Database::fresh().await.unwrap();
     sign_up(&db, 2).await;
     let mine = session(&db, "collector").await;
-    Queue::new(&mine, QUEUE).claim(10, &Floors::default()).await.unwrap();
+    Queue::new(&mine, QUEUE).claim(10, &mut Floors::default()).await.unwrap();
     db.execute("UPDATE tokens SET expires_at = 1 WHERE id = 1").await.unwrap();
     let swept = sweep(&mine).await;
     assert_eq!((swept.unconfirmed, swept.held), (1, 1));
@@ -139,13 +139,13 @@ async fn an_expired_line_that_no_sender_began_is_claimed_again_and_says_expired(
     let db = Database::fresh().await.unwrap();
     sign_up(&db, 1).await;
     let dead = session(&db, "collector").await;
-    Queue::new(&dead, QUEUE).claim(10, &Floors::default()).await.unwrap();
+    Queue::new(&dead, QUEUE).claim(10, &mut Floors::default()).await.unwrap();
     let mine = session(&db, "collector").await;
     let _sender = session(&db, "sender").await;
     db.execute("UPDATE tokens SET expires_at = 1").await.unwrap();
     end(&db, dead).await;
     assert_eq!(sweep(&mine).await.released, 1);
-    Queue::new(&mine, QUEUE).claim(10, &Floors::default()).await.unwrap();
+    Queue::new(&mine, QUEUE).claim(10, &mut Floors::default()).await.unwrap();
     assert_eq!(log(&db).await, "1:skipped:the token has expired");
 }
 
@@ -155,7 +155,7 @@ async fn a_row_that_changes_hands_during_the_sweep_stays_with_its_new_holder() {
     let db = Database::fresh().await.unwrap();
     sign_up(&db, 1).await;
     let dead = session(&db, "collector").await;
-    Queue::new(&dead, QUEUE).claim(10, &Floors::default()).await.unwrap();
+    Queue::new(&dead, QUEUE).claim(10, &mut Floors::default()).await.unwrap();
     end(&db, dead).await;
     let sender = session(&db, "sender").await;
     let beginning = db.client().await.unwrap();
@@ -181,7 +181,7 @@ async fn holders_long_gone_are_forgotten_unless_they_hold_something() {
     let holding = session(&db, "sender").await;
     let mine = session(&db, "collector").await;
     let queue = Queue::new(&mine, QUEUE);
-    queue.claim(1, &Floors::default()).await.unwrap();
+    queue.claim(1, &mut Floors::default()).await.unwrap();
     begun(&db, 1, &holding).await;
     end(&db, empty).await;
     end(&db, holding).await;
@@ -199,7 +199,7 @@ async fn many_dead_holders_do_not_stop_a_sweep() {
     let db = Database::fresh().await.unwrap();
     sign_up(&db, 1).await;
     let dead = session(&db, "collector").await;
-    Queue::new(&dead, QUEUE).claim(1, &Floors::default()).await.unwrap();
+    Queue::new(&dead, QUEUE).claim(1, &mut Floors::default()).await.unwrap();
     end(&db, dead).await;
     db.execute(
         "INSERT INTO holders (kind, host, pid, version)

@@ -9,6 +9,7 @@ use tokio_postgres::{Client, NoTls, Row, Statement};
 
 use super::stats::count;
 
+const PRIORITIES: &str = include_str!("../../../collector/sql/priorities.sql");
 const CLAIM: &str = include_str!("../../../collector/sql/claim.sql");
 const BEGIN: &str = include_str!("../../../sender/sql/begin.sql");
 const SETTLE_SENT: &str = include_str!("../../../sender/sql/settle_sent.sql");
@@ -29,6 +30,7 @@ const AMBIGUITIES: i32 = 10;
 pub(super) struct Bare {
     client: Client,
     backend: i32,
+    priorities: Statement,
     claim: Statement,
     begin: Statement,
     settle: Statement,
@@ -42,6 +44,7 @@ impl Bare {
         client.batch_execute(SETTINGS).await.context("make settings")?;
         let backend = client.query_one("SELECT pg_backend_pid()", &[]).await?.get(0);
         Ok(Bare {
+            priorities: client.prepare(PRIORITIES).await.context("priorities")?,
             claim: client.prepare(CLAIM).await.context("claim")?,
             begin: client.prepare(BEGIN).await.context("begin")?,
             settle: client.prepare(SETTLE_SENT).await.context("settle_sent")?,
@@ -78,16 +81,20 @@ impl Bare {
     }
 
     async fn claim(&mut self, limit: u32) -> anyhow::Result<Vec<Row>> {
-        self.floors.prepare(Instant::now());
+        let now = Instant::now();
+        if self.floors.are_stale(now) {
+            let params: [&(dyn ToSql + Sync); 2] = [&self.backend, &QUEUE];
+            let rows = self.client.query(&self.priorities, &params).await.context("priorities")?;
+            self.floors.replace(rows.iter().map(|row| row.get("priority")).collect(), now);
+        }
         let (priorities, due) = self.floors.parameters();
-        let rows = i64::from(limit);
+        let rows_max = i64::from(limit);
         let params: [&(dyn ToSql + Sync); 6] =
-            [&self.backend, &HOLDER, &QUEUE, &rows, &priorities, &due];
+            [&self.backend, &HOLDER, &QUEUE, &rows_max, &priorities, &due];
         let rows = self.client.query(&self.claim, &params).await.context("claim")?;
-        let places = rows.iter().map(|row| (row.get("priority"), row.get("due")));
-        let full = rows.len() >= usize::try_from(limit)?;
-        let nothing_else = self.floors.claimed(places, full);
-        ensure!(!(rows.is_empty() && nothing_else), "there is not enough to claim");
+        let places = rows.iter().map(|row| (row.get("priority"), row.get("due_at")));
+        let everywhere = self.floors.claimed(places, u32::try_from(rows.len())?, limit);
+        ensure!(!(rows.is_empty() && everywhere), "there is not enough to claim");
         Ok(rows)
     }
 
@@ -108,8 +115,8 @@ impl Bare {
             let tokens: Vec<i64> = begun.iter().map(|row| row.get("token")).collect();
             let attempts: Vec<i32> = begun.iter().map(|row| row.get("attempts")).collect();
             let ids = vec![""; tokens.len()];
-            let params: [&(dyn ToSql + Sync); 5] =
-                [&self.backend, &"noop", &tokens, &attempts, &ids];
+            let params: [&(dyn ToSql + Sync); 6] =
+                [&self.backend, &vec![HOLDER], &"noop", &tokens, &attempts, &ids];
             let done = self.client.execute(&self.settle, &params).await.context("settle")?;
             ensure!(done == u64::try_from(rows.len())?, "{done} of {} settled", rows.len());
             settled += done;
