@@ -1,6 +1,8 @@
 -- Look: how much is due, and when will the next delivery be due? Takes no lock and changes nothing.
 --
--- $1 our backend, $2 queue, $3 count no further than this. `next_due_in` is in seconds, NULL when
+-- $1 our backend, $2 queue, $3 count no further than this, $4 priorities and $5, in the same order,
+-- due times or NULL: of these priorities nothing is counted that was due much earlier. (A little: rows
+-- are committed in another order than they are dated.) `next_due_in` is in seconds, NULL when
 -- nothing pending lies ahead. Rows that another claim is just taking count as due: if that claim
 -- dies, nobody would tell us.
 WITH RECURSIVE priorities (priority) AS (
@@ -16,10 +18,14 @@ WITH RECURSIVE priorities (priority) AS (
 SELECT
     (
         SELECT count(*) FROM (
-            SELECT 1 FROM priorities AS p CROSS JOIN LATERAL (
+            SELECT 1 FROM priorities AS p
+            LEFT JOIN unnest($4::smallint[], $5::timestamptz[]) AS u (priority, floor)
+                ON u.priority = p.priority
+            CROSS JOIN LATERAL (
                 SELECT 1 FROM deliveries AS d
                 WHERE d.queue = $2::text::job_type AND d.priority = p.priority
                   AND d.due_at <= now() AND d.state = 'pending'
+                  AND d.due_at >= coalesce(u.floor - interval '50 milliseconds', '-infinity')
                 ORDER BY d.due_at LIMIT $3::bigint
             ) AS r
             LIMIT $3::bigint

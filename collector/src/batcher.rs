@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 /// How often an awake collector looks.
 const AWAKE_POLL: Duration = Duration::from_millis(5);
+/// With so many due at a time it may look half as often.
+const MANY: u32 = 20;
 /// How soon, and at most how late, it looks again when it could not arm.
 const POLL_FIRST: Duration = Duration::from_millis(10);
 const POLL_MAX: Duration = Duration::from_secs(1);
@@ -21,8 +23,12 @@ const HEAT_SECONDS: f64 = 0.1;
 /// A hundred wake-ups a second, held for [`HEAT_SECONDS`].
 const HEAT_AWAKE: f64 = 10.0;
 const HEAT_SLEEPY: f64 = 5.0;
+/// Forgotten in a third of a second.
+const HEAT_MAX: f64 = 100.0;
 /// A look counts up to so many batches ahead, so that a backlog needs few looks.
 const BATCHES_AHEAD: u32 = 8;
+/// The smallest pipe holds two batches of so many, and the reader another two.
+const STREAK_ROWS: u32 = 10;
 /// No claim of several batches takes more rows than this: nothing urgent overtakes what is claimed.
 const ROWS_AHEAD: u32 = 100;
 
@@ -57,7 +63,8 @@ pub struct Batcher {
     stale: bool,
     /// Claims since the last look that came back full.
     full_claims: u32,
-    /// Batches that a claim may take at once.
+    /// Rows that the reader has taken without a wait, and the batches that a claim may take therefore.
+    streak: u32,
     ahead: u32,
     /// When the first delivery of the present batch was noticed.
     opened: Option<Instant>,
@@ -85,6 +92,7 @@ impl Batcher {
             known: 0,
             stale: true,
             full_claims: 0,
+            streak: 0,
             ahead: 1,
             opened: None,
             next_due: None,
@@ -143,7 +151,7 @@ impl Batcher {
 
     /// A notification came.
     pub fn noticed(&mut self, now: Instant) {
-        self.heat.add(now);
+        self.heat.add(1, now);
         self.blocked_until = None;
         self.opened.get_or_insert(now);
         if self.limit == 1 {
@@ -182,8 +190,9 @@ impl Batcher {
     /// The answer to a look: `due` deliveries wait (counted up to [`look_limit`](Self::look_limit)),
     /// and the next one falls due in `next_due_in`.
     pub fn looked(&mut self, due: u32, next_due_in: Option<Duration>, now: Instant) {
-        if due > self.known && !self.armed {
-            self.heat.add(now);
+        if !self.armed {
+            // Each would have been a wake-up.
+            self.heat.add(due.saturating_sub(self.known), now);
         }
         self.stale = false;
         self.full_claims = 0;
@@ -196,6 +205,7 @@ impl Batcher {
         }
         self.awake = self.awake && self.heat.level(now) > HEAT_SLEEPY;
         self.poll = match (self.awake, self.armed) {
+            (true, _) if due >= MANY.max(self.limit) => 2 * AWAKE_POLL,
             (true, _) => AWAKE_POLL,
             (false, true) => POLL_FIRST,
             (false, false) => (self.poll * 2).clamp(POLL_FIRST, POLL_MAX),
@@ -225,9 +235,15 @@ impl Batcher {
         }
     }
 
-    /// What was claimed is in the pipe: at once, or only after the reader had made room for it.
-    pub fn taken(&mut self, at_once: bool) {
-        self.ahead = if at_once { (self.ahead * 2).min(BATCHES_AHEAD) } else { 1 };
+    /// So many rows are in the pipe: at once, or only after the reader had made room for them. It is
+    /// quick when it has taken more at once than the pipe holds.
+    pub fn taken(&mut self, rows: u32, at_once: bool) {
+        self.streak = if at_once { self.streak.saturating_add(rows) } else { 0 };
+        self.ahead = match self.streak {
+            0 => 1,
+            rows if rows < self.limit.max(STREAK_ROWS).saturating_mul(4) => self.ahead,
+            _ => (self.ahead * 2).min(BATCHES_AHEAD),
+        };
     }
 }
 
@@ -246,8 +262,8 @@ impl Heat {
         self.level
     }
 
-    fn add(&mut self, now: Instant) {
-        self.level = self.level(now) + 1.0;
+    fn add(&mut self, wake_ups: u32, now: Instant) {
+        self.level = (self.level(now) + f64::from(wake_ups)).min(HEAT_MAX);
     }
 }
 
@@ -463,17 +479,19 @@ mod tests {
     fn a_quick_reader_is_given_several_batches_at_once_and_a_slow_one_never() {
         let (mut batcher, now) = asleep(10, TIMEOUT);
         batcher.drain();
-        for rows in [10, 20, 40, 80, 80] {
-            assert!([Step::Claim(rows), Step::Disarm].contains(&batcher.step(now)));
-            batcher.disarmed();
+        for rows in [10, 10, 10, 10, 20, 40, 80, 80] {
+            if batcher.step(now) == Step::Disarm {
+                batcher.disarmed();
+            }
+            assert_eq!(batcher.step(now), Step::Claim(rows));
             batcher.claimed(rows, rows, now);
-            batcher.taken(true);
+            batcher.taken(rows, true);
         }
         assert_eq!(batcher.step(now), Step::Claim(80));
         batcher.claimed(80, 80, now);
-        batcher.taken(false);
+        batcher.taken(80, false);
         assert_eq!(batcher.step(now), Step::Claim(10));
-        batcher.taken(true);
+        batcher.taken(40, true);
         batcher.claimed(20, 19, now);
         look(&mut batcher, 19, true, now);
         assert_eq!(batcher.step(now), Step::Claim(10), "the rest of a batch waits for its time");
@@ -484,7 +502,7 @@ mod tests {
         for (limit, rows) in [(1, 8), (10, 80), (30, 90), (50, 100), (51, 51), (500, 500)] {
             let (mut batcher, now) = asleep(limit, TIMEOUT);
             batcher.drain();
-            (0..9).for_each(|_| batcher.taken(true));
+            (0..50).for_each(|_| batcher.taken(limit, true));
             assert_eq!(batcher.step(now), Step::Claim(rows));
         }
     }

@@ -12,6 +12,9 @@ use std::time::{Duration, Instant, SystemTime};
 /// How long a row below a floor may have to wait while a backlog is claimed.
 const TRUSTED: Duration = Duration::from_secs(1);
 
+/// Rows are committed in another order than they are dated: how long after one another, mostly.
+const OUT_OF_ORDER: Duration = Duration::from_millis(50);
+
 /// A priority, and a due time by the database's clock.
 pub type Place = (i16, SystemTime);
 
@@ -24,6 +27,8 @@ pub struct Floors {
     due: Vec<Option<SystemTime>>,
     /// When the priorities were asked for.
     known_since: Option<Instant>,
+    /// Since the last claim that was full the floors have been lowered a little.
+    stepped_back: bool,
 }
 
 impl Floors {
@@ -45,6 +50,15 @@ impl Floors {
         (&self.priorities, &self.due)
     }
 
+    /// For a look that may trust the floors: the same, without floors when they are stale.
+    pub fn parameters_at(&mut self, now: Instant) -> (&[i16], &[Option<SystemTime>]) {
+        if self.are_stale(now) {
+            self.priorities.clear();
+            self.due.clear();
+        }
+        self.parameters()
+    }
+
     /// After a claim that asked for `limit` rows, dealt with `examined` and took those in `places`.
     /// Returns whether it looked everywhere: whether fewer than asked for means that nothing else is
     /// due.
@@ -56,13 +70,17 @@ impl Floors {
     ) -> bool {
         if examined < limit {
             let everywhere = !self.is_any();
-            self.due.fill(None);
+            let stepped_back = std::mem::replace(&mut self.stepped_back, true);
+            for due in &mut self.due {
+                *due = due.filter(|_| !stepped_back).map(|due| due - OUT_OF_ORDER);
+            }
             if examined == 0 {
                 // What is due all the same has a priority that we do not know.
                 self.priorities.clear();
             }
             return everywhere;
         }
+        self.stepped_back = false;
         for (priority, due) in places {
             let at = self.priorities.iter().position(|known| *known == priority);
             if let Some(floor) = at.and_then(|at| self.due.get_mut(at)) {
@@ -126,8 +144,10 @@ mod tests {
         let mut floors = known(Instant::now());
         assert!(claimed(&mut floors, &[(5, 7)], 2), "it had no floor");
         claimed(&mut floors, &[(5, 8)], 1);
-        assert!(!claimed(&mut floors, &[], 1), "it had one");
-        floors.replace(vec![5], Instant::now());
+        assert!(!claimed(&mut floors, &[(5, 9)], 2), "it had one");
+        assert_eq!(floors.parameters().1, [None, Some(at(8) - OUT_OF_ORDER)]);
+        assert!(!claimed(&mut floors, &[(5, 7)], 2), "it had a lower one");
+        assert_eq!(floors.parameters().1, [None, None]);
         assert!(claimed(&mut floors, &[], 1), "the next one has none");
     }
 

@@ -212,8 +212,23 @@ impl<'a> Queue<'a> {
 
     /// How much is due, and when the next one is.
     pub async fn look(&self, limit: u32) -> Result<Look, Trouble> {
+        self.look_above(limit, (&[], &[])).await
+    }
+
+    /// The same above floors: good enough for those who will look again soon.
+    pub async fn glance(&self, limit: u32, floors: &mut Floors) -> Result<Look, Trouble> {
+        self.look_above(limit, floors.parameters_at(Instant::now())).await
+    }
+
+    async fn look_above(
+        &self,
+        limit: u32,
+        (priorities, due): (&[i16], &[Option<SystemTime>]),
+    ) -> Result<Look, Trouble> {
         let backend = self.session.backend();
-        let row = self.session.one(LOOK, &[&backend, &self.name, &i64::from(limit)]).await?;
+        let params: [&(dyn ToSql + Sync); 5] =
+            [&backend, &self.name, &i64::from(limit), &priorities, &due];
+        let row = self.session.one(LOOK, &params).await?;
         let due: i64 = row.get("due");
         Ok(Look { due: saturating(due), next_due_in: seconds(&row, "next_due_in") })
     }

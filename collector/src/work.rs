@@ -28,6 +28,9 @@ const AT_ONCE: Duration = Duration::from_millis(5);
 /// A line that takes longer has met a full pipe.
 const GATE_PATIENCE: Duration = Duration::from_millis(20);
 
+/// How often the queue's cursor moves while there is no end of a drain.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
+
 /// What a sender that has lost its session may take to come back with the results of its calls.
 const GRACE: Duration = Duration::from_secs(30);
 
@@ -136,6 +139,7 @@ impl<'a> Work<'a> {
         let mut purges = Purges::new(config.retention, Instant::now());
         let mut check_at = Instant::now() + config.healthcheck_interval;
         let mut pruned = false;
+        let mut report_at = Instant::now();
         loop {
             if shutdown.is_requested() {
                 self.report().await?;
@@ -148,7 +152,10 @@ impl<'a> Work<'a> {
             match batcher.step(now) {
                 Step::Claim(rows) => self.claim_and_emit(rows, &mut batcher, &mut sweeps).await?,
                 Step::Look { arm } => {
-                    self.report().await?;
+                    if arm || batcher.is_armed() || now >= report_at {
+                        self.report().await?;
+                        report_at = now + REPORT_EVERY;
+                    }
                     self.look(arm, &mut batcher).await?;
                     if arm {
                         // While we were awake, or while another one sleeps, nobody tells us what
@@ -237,7 +244,7 @@ impl<'a> Work<'a> {
             _ => End::Unwritable(error),
         })?;
         crash_point!("line_written");
-        batcher.taken(begun.elapsed() < AT_ONCE);
+        batcher.taken(u32::try_from(rows).unwrap_or(u32::MAX), begun.elapsed() < AT_ONCE);
         let highest = ours.iter().map(|delivery| delivery.token).max().unwrap_or_default();
         self.highest = self.highest.max(highest);
         let waited_ms = ms(begun.elapsed());
@@ -259,15 +266,18 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    async fn look(&self, arm: bool, batcher: &mut Batcher) -> Result<(), Trouble> {
+    async fn look(&mut self, arm: bool, batcher: &mut Batcher) -> Result<(), Trouble> {
         let limit = batcher.look_limit();
         let look = if arm {
             let (armed, look) = self.queue.arm_and_look(limit).await?;
             crash_point!("armed");
             batcher.armed(armed);
             look
-        } else {
+        } else if batcher.is_armed() {
+            // Nothing but a notification wakes us, so nothing may be overlooked.
             self.queue.look(limit).await?
+        } else {
+            self.queue.glance(limit, &mut self.floors).await?
         };
         batcher.looked(look.due, look.next_due_in, Instant::now());
         Ok(())

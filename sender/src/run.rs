@@ -80,10 +80,10 @@ pub async fn run<T: Transport, R: AsyncRead + Unpin>(
     }
 }
 
-/// Whether one more call may start: `concurrency` at a time, and no more than that again that are
-/// answered and not recorded yet.
+/// Whether one more call may start: `concurrency` at a time, and one less than that again that are
+/// answered and not recorded yet; so one at a time is just that.
 fn may_start<T: Transport>(courier: &Courier<'_, T>, carried: usize, concurrency: usize) -> bool {
-    courier.under_way() < concurrency && carried < 2 * concurrency
+    courier.under_way() < concurrency && carried < (2 * concurrency).saturating_sub(1)
 }
 
 async fn deliver<T: Transport, R: AsyncRead + Unpin>(

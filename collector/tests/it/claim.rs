@@ -69,8 +69,12 @@ async fn a_claim_starts_where_the_last_one_ended_and_one_without_floors_finds_th
     let above = queue.claim(10, &mut floors).await.unwrap();
     assert_eq!(tokens(&above), [3, 4, 5, 6], "each row has a due time of its own");
     assert!(!above.everywhere, "so it may not count as short");
-    let rest = queue.claim(10, &mut floors).await.unwrap();
-    assert_eq!((tokens(&rest), rest.everywhere), (vec![1], true));
+    let mut rest = queue.claim(10, &mut floors).await.unwrap();
+    assert_eq!(tokens(&rest), [1], "dated a little earlier than what was claimed");
+    while !rest.everywhere {
+        rest = queue.claim(10, &mut floors).await.unwrap();
+        assert!(rest.ours.is_empty());
+    }
 }
 
 #[tokio::test]

@@ -16,6 +16,8 @@ const TOKENS: usize = 10;
 
 /// Holds up whatever writes to the log.
 const LOG: &str = "BEGIN; LOCK TABLE delivery_log IN ACCESS EXCLUSIVE MODE";
+/// Holds up whatever reads a token.
+const TOKENS_TABLE: &str = "BEGIN; LOCK TABLE tokens IN ACCESS EXCLUSIVE MODE";
 /// Holds up whatever waits for a delivery.
 const ROWS: &str = "BEGIN; SELECT FROM deliveries FOR UPDATE";
 
@@ -64,8 +66,10 @@ async fn claim() {
     let proxy = proxy(testkit::shared());
     let pipe = Pipeline::spawn(world.collector_through(&proxy), world.sender()).unwrap();
     world.asleep().await;
-    let lock = locked(&world, LOG).await;
+    pipe.collector.signal(Signal::STOP).unwrap();
     world.db.execute(&sign_up("claimed", TOKENS)).await.unwrap();
+    let lock = locked(&world, TOKENS_TABLE).await;
+    pipe.collector.signal(Signal::CONT).unwrap();
     let effect = "SELECT count(*) = 10 FROM deliveries WHERE state = 'dispatched'";
     lose_answer(&world, &proxy, lock, "Claim", effect).await;
     pipe.collector.wait_for("event=took_over", SOON).unwrap();
@@ -84,7 +88,7 @@ async fn begin() {
     pipe.sender.signal(Signal::STOP).unwrap();
     world.db.execute(&sign_up("begun", TOKENS)).await.unwrap();
     pipe.collector.wait_for("event=batch_emitted", SOON).unwrap();
-    let lock = locked(&world, LOG).await;
+    let lock = locked(&world, ROWS).await;
     pipe.sender.signal(Signal::CONT).unwrap();
     let effect = "SELECT count(*) = 10 FROM deliveries WHERE state = 'sending'";
     lose_answer(&world, &proxy, lock, "Begin", effect).await;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use testkit::{Options, Pipeline, Postgres, Process, Role, Running};
 
 use crate::SOON;
-use crate::faults::{AWAY, proxy, skipped, together};
+use crate::faults::{AWAY, claim_and_settle_held_up, proxy, skipped, together};
 use crate::support::sign_up;
 use crate::world::{World, stop};
 
@@ -90,16 +90,7 @@ async fn in_a_statement() {
     let server = server();
     let world = World::on(&server).await;
     let pipe = pipe(&world, &server, ADDRESS).await;
-    world.ses.hold();
-    world.db.execute(&sign_up("in-call", 10)).await.unwrap();
-    world.ses.wait_calls(1, SOON).unwrap();
-    let lock = world.db.client().await.unwrap();
-    lock.batch_execute("BEGIN; LOCK TABLE delivery_log IN ACCESS EXCLUSIVE MODE").await.unwrap();
-    world.ses.release();
-    world.db.execute(&sign_up("claimed", 10)).await.unwrap();
-    let both = "SELECT count(*) = 2 FROM pg_stat_activity WHERE wait_event_type = 'Lock'
-        AND (query LIKE '-- Claim:%' OR query LIKE '-- Settle sent:%')";
-    world.db.wait_until(both, SOON).await.unwrap();
+    let lock = claim_and_settle_held_up(&world, &pipe).await;
     hole(ADDRESS);
     let since = Instant::now();
     lock.batch_execute("COMMIT").await.unwrap();

@@ -1,8 +1,9 @@
 //! What the tests of faults share.
 
-use testkit::{Postgres, Proxy, Running};
+use testkit::{Pipeline, Postgres, Proxy, Running, Signal};
 
 use crate::SOON;
+use crate::support::sign_up;
 use crate::world::World;
 
 /// What complains while PostgreSQL is away, and must.
@@ -68,4 +69,26 @@ pub(crate) async fn hurry(world: &World) {
         SELECT mailroom_wake('mailroom');
         COMMIT";
     world.db.execute(sql).await.unwrap();
+}
+
+/// Ten mails have been accepted and ten more wait: a settle and a claim are held up until the lock that
+/// is returned is gone. The collector sleeps before.
+pub(crate) async fn claim_and_settle_held_up(
+    world: &World,
+    pipe: &Pipeline,
+) -> tokio_postgres::Client {
+    world.ses.hold();
+    world.db.execute(&sign_up("in-call", 10)).await.unwrap();
+    world.ses.wait_calls(1, SOON).unwrap();
+    pipe.collector.signal(Signal::STOP).unwrap();
+    world.db.execute(&sign_up("claimed", 10)).await.unwrap();
+    let lock = world.db.client().await.unwrap();
+    let tables = "BEGIN; LOCK TABLE tokens, delivery_log IN ACCESS EXCLUSIVE MODE";
+    lock.batch_execute(tables).await.unwrap();
+    world.ses.release();
+    pipe.collector.signal(Signal::CONT).unwrap();
+    let both = "SELECT count(*) = 2 FROM pg_stat_activity WHERE wait_event_type = 'Lock'
+        AND (query LIKE '-- Claim:%' OR query LIKE '-- Settle sent:%')";
+    world.db.wait_until(both, SOON).await.unwrap();
+    lock
 }

@@ -27,7 +27,7 @@ async fn session(world: &World) -> Client {
     let sql = format!(
         "PREPARE claim (integer, integer, text, bigint, smallint[], timestamptz[]) AS {CLAIM}
          PREPARE skip (integer, text, bigint, smallint[], timestamptz[]) AS {SKIP}
-         PREPARE look (integer, text, bigint) AS {LOOK}
+         PREPARE look (integer, text, bigint, smallint[], timestamptz[]) AS {LOOK}
          PREPARE begin_ (integer, integer, smallint, bytea[], text[], bigint, integer) AS {BEGIN}
          PREPARE settle (integer, integer[], text, bigint[], integer[], text[]) AS {SETTLE_SENT}
          BEGIN;
@@ -104,7 +104,7 @@ fn assert_narrow(nodes: &[Value], rows_max: u64) {
 /// Without floors: the dearest.
 const CLAIM_10: &str = "claim (pg_backend_pid(), 1, 'mailroom', 10, '{1,5}', '{NULL,NULL}')";
 const SKIP_10: &str = "skip (pg_backend_pid(), 'mailroom', 10, '{1,5}', '{NULL,NULL}')";
-const LOOK_80: &str = "look (pg_backend_pid(), 'mailroom', 80)";
+const LOOK_80: &str = "look (pg_backend_pid(), 'mailroom', 80, '{}', '{}')";
 
 #[tokio::test]
 async fn a_claim_among_50_000_expired_tokens_looks_at_what_it_takes() {

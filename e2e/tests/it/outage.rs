@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use testkit::{Options, Pipeline, Postgres, Running};
 
 use crate::SOON;
-use crate::faults::{AWAY, left, logged, proxy, said};
+use crate::faults::{AWAY, claim_and_settle_held_up, left, logged, proxy, said};
 use crate::support::sign_up;
 use crate::world::{World, stop};
 
@@ -86,17 +86,8 @@ pub(crate) async fn a_frozen_server() {
     let server = fast();
     let world = World::on(&server).await;
     let pipe = world.pipe();
-    world.ses.hold();
     world.asleep().await;
-    world.db.execute(&sign_up("in-call", 10)).await.unwrap();
-    world.ses.wait_calls(1, SOON).unwrap();
-    let lock = world.db.client().await.unwrap();
-    lock.batch_execute("BEGIN; LOCK TABLE delivery_log IN ACCESS EXCLUSIVE MODE").await.unwrap();
-    world.ses.release();
-    world.db.execute(&sign_up("claimed", 10)).await.unwrap();
-    let both = "SELECT count(*) = 2 FROM pg_stat_activity WHERE wait_event_type = 'Lock'
-        AND (query LIKE '-- Claim:%' OR query LIKE '-- Settle sent:%')";
-    world.db.wait_until(both, SOON).await.unwrap();
+    let lock = claim_and_settle_held_up(&world, &pipe).await;
     let frozen = processes(&server);
     signal(&frozen, "STOP");
     let since = Instant::now();
