@@ -283,7 +283,7 @@ CREATE TRIGGER before_account_status_change BEFORE UPDATE OF status ON accounts
     EXECUTE FUNCTION trg_before_account_status_change();
 
 -- A token that was skipped for its account's status is owed its mail again when the status allows
--- it and the token still lives. Claim holds the account's row while it skips, so the log read here
+-- it and the token still lives. The skip holds the account's row while it skips, so the log read here
 -- is complete.
 CREATE FUNCTION trg_after_account_status_change() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER AS $$

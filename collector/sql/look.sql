@@ -3,7 +3,7 @@
 -- $1 our backend, $2 queue, $3 count no further than this, $4 priorities and $5, in the same order,
 -- due times or NULL: of these priorities nothing is counted that was due much earlier. (A little: rows
 -- are committed in another order than they are dated.) `next_due_in` is in seconds, NULL when
--- nothing pending lies ahead. Rows that another claim is just taking count as due: if that claim
+-- nothing pending lies ahead. `priorities`: those there are. Rows that another claim is just taking count as due: if that claim
 -- dies, nobody would tell us.
 WITH RECURSIVE priorities (priority) AS (
     SELECT (-1)::smallint WHERE mailroom_session($1::integer)
@@ -31,6 +31,7 @@ SELECT
             LIMIT $3::bigint
         ) AS counted
     ) AS due,
+    ARRAY(SELECT p.priority FROM priorities AS p WHERE p.priority >= 0) AS priorities,
     (
         SELECT extract(epoch FROM min(r.due_at) - now())::float8
         FROM priorities AS p CROSS JOIN LATERAL (

@@ -193,6 +193,9 @@ impl Batcher {
         if !self.armed {
             // Each would have been a wake-up.
             self.heat.add(due.saturating_sub(self.known), now);
+        } else if due > 0 && self.opened.is_none() {
+            // There was no time to wait for it.
+            self.heat.add(1, now);
         }
         self.stale = false;
         self.full_claims = 0;
@@ -522,5 +525,22 @@ mod tests {
             now = batcher.poll_at;
             look(&mut batcher, 3, false, now);
         }
+    }
+
+    /// It never waits, and so hears of nothing: each look finds what came during the last claim.
+    #[test]
+    fn rows_that_come_faster_than_they_are_claimed_keep_it_awake_too() {
+        let (mut batcher, mut now) = asleep(10, Duration::ZERO);
+        batcher.noticed(now);
+        for _ in 0..20 {
+            if batcher.step(now) == Step::Disarm {
+                return;
+            }
+            assert_eq!(batcher.step(now), Step::Claim(10));
+            batcher.claimed(10, 3, now);
+            now += Duration::from_millis(1);
+            look(&mut batcher, 3, true, now);
+        }
+        panic!("armed, and every writer notifies");
     }
 }

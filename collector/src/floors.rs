@@ -3,9 +3,9 @@
 //! What has been claimed and not settled stands in the index in front of what is due next, and so do,
 //! while somebody's long transaction pins them, entries that are dead. A backlog is claimed from
 //! where the last claim ended, priority by priority, instead of walking over them each time. Rows
-//! below a floor (released, or committed late), and those of a priority that nobody knew of, are found
-//! when the floors are dropped and the priorities asked for: once a second, and always before a claim
-//! may count as short.
+//! below a floor (released, or committed late) are found when the floors are dropped: once a second,
+//! and always before a claim may count as short. A priority that nobody knew of is found then, too, or by
+//! the look that follows a short claim.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -48,6 +48,14 @@ impl Floors {
     /// The priorities, and their floors.
     pub fn parameters(&self) -> (&[i16], &[Option<SystemTime>]) {
         (&self.priorities, &self.due)
+    }
+
+    /// A look has found deliveries of these priorities.
+    pub fn looked(&mut self, priorities: &[i16]) {
+        if priorities.iter().any(|found| !self.priorities.contains(found)) {
+            self.priorities.clear();
+            self.due.clear();
+        }
     }
 
     /// For a look that may trust the floors: the same, without floors when they are stale.
@@ -149,6 +157,17 @@ mod tests {
         assert!(!claimed(&mut floors, &[(5, 7)], 2), "it had a lower one");
         assert_eq!(floors.parameters().1, [None, None]);
         assert!(claimed(&mut floors, &[], 1), "the next one has none");
+    }
+
+    #[test]
+    fn a_look_that_finds_another_priority_has_them_asked_for() {
+        let now = Instant::now();
+        let mut floors = known(now);
+        claimed(&mut floors, &[(5, 7)], 2);
+        floors.looked(&[5]);
+        assert!(!floors.are_stale(now));
+        floors.looked(&[3, 5]);
+        assert!(floors.are_stale(now));
     }
 
     #[test]

@@ -148,15 +148,20 @@ impl<'a> Queue<'a> {
         // The statement promises no order.
         ours.sort_by_key(|delivery| delivery.place);
         let mut examined = saturating(ours.len());
+        let mut gone = Vec::new();
         if examined == 0 || found > i64::from(examined) {
-            examined += self.skip(limit, floors).await?;
+            let skipped = self.skip(limit, floors).await?;
+            examined += saturating(skipped.len());
+            gone.extend(skipped.into_iter().flatten());
         }
-        let everywhere = floors.claimed(ours.iter().map(|ours| ours.place), examined, limit);
+        let places = ours.iter().map(|ours| ours.place).chain(gone);
+        let everywhere = floors.claimed(places, examined, limit);
         Ok(Claim { examined, everywhere, ours, claimed_at })
     }
 
-    /// Of the deliveries that are due, deals with those that may not be mailed. Returns how many.
-    async fn skip(&self, limit: u32, floors: &Floors) -> Result<u32, Trouble> {
+    /// Of the deliveries that are due, deals with those that may not be mailed. Returns one entry each:
+    /// where it was, or nothing if it was put off.
+    async fn skip(&self, limit: u32, floors: &Floors) -> Result<Vec<Option<Place>>, Trouble> {
         let (backend, _) = self.me();
         let (priorities, due) = floors.parameters();
         let params: [&(dyn ToSql + Sync); 5] =
@@ -174,7 +179,10 @@ impl<'a> Queue<'a> {
         for (reason, deliveries) in reasons {
             tracing::info!(deliveries, reason, "deliveries_skipped");
         }
-        Ok(saturating(rows.len()))
+        let place = |row: &Row| {
+            row.get::<_, Option<SystemTime>>("due_at").map(|due| (row.get("priority"), due))
+        };
+        Ok(rows.iter().map(place).collect())
     }
 
     /// Deliveries of ours that can never be written have failed, each with its reason.
@@ -210,37 +218,37 @@ impl<'a> Queue<'a> {
         self.session.rows(DISARM, &[&self.session.backend(), &self.name]).await.map(drop)
     }
 
-    /// How much is due, and when the next one is.
-    pub async fn look(&self, limit: u32) -> Result<Look, Trouble> {
-        self.look_above(limit, (&[], &[])).await
-    }
-
-    /// The same above floors: good enough for those who will look again soon.
-    pub async fn glance(&self, limit: u32, floors: &mut Floors) -> Result<Look, Trouble> {
-        self.look_above(limit, floors.parameters_at(Instant::now())).await
-    }
-
-    async fn look_above(
+    /// How much is due, and when the next one is: everywhere, or, without `everywhere`, above the
+    /// floors, which is good enough for who will look again soon.
+    pub async fn look(
         &self,
         limit: u32,
-        (priorities, due): (&[i16], &[Option<SystemTime>]),
+        floors: &mut Floors,
+        everywhere: bool,
     ) -> Result<Look, Trouble> {
+        let (priorities, due) =
+            if everywhere { Default::default() } else { floors.parameters_at(Instant::now()) };
         let backend = self.session.backend();
         let params: [&(dyn ToSql + Sync); 5] =
             [&backend, &self.name, &i64::from(limit), &priorities, &due];
         let row = self.session.one(LOOK, &params).await?;
+        floors.looked(&row.get::<_, Vec<i16>>("priorities"));
         let due: i64 = row.get("due");
         Ok(Look { due: saturating(due), next_due_in: seconds(&row, "next_due_in") })
     }
 
-    /// Takes the gate, then looks: two statements, because the look must see what was committed
-    /// before the gate was ours, but one round trip.
-    pub async fn arm_and_look(&self, limit: u32) -> Result<(bool, Look), Trouble> {
+    /// Takes the gate, then looks everywhere: two statements, because the look must see what was
+    /// committed before the gate was ours, but one round trip.
+    pub async fn arm_and_look(
+        &self,
+        limit: u32,
+        floors: &mut Floors,
+    ) -> Result<(bool, Look), Trouble> {
         let backend = self.session.backend();
         let params: [&(dyn ToSql + Sync); 2] = [&backend, &self.name];
         let arm = self.session.one(ARM, &params);
         // Polled in this order, so sent in this order.
-        let (armed, look) = tokio::join!(biased; arm, self.look(limit));
+        let (armed, look) = tokio::join!(biased; arm, self.look(limit, floors, true));
         Ok((armed?.get("armed"), look?))
     }
 

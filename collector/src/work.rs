@@ -269,15 +269,13 @@ impl<'a> Work<'a> {
     async fn look(&mut self, arm: bool, batcher: &mut Batcher) -> Result<(), Trouble> {
         let limit = batcher.look_limit();
         let look = if arm {
-            let (armed, look) = self.queue.arm_and_look(limit).await?;
+            let (armed, look) = self.queue.arm_and_look(limit, &mut self.floors).await?;
             crash_point!("armed");
             batcher.armed(armed);
             look
-        } else if batcher.is_armed() {
-            // Nothing but a notification wakes us, so nothing may be overlooked.
-            self.queue.look(limit).await?
         } else {
-            self.queue.glance(limit, &mut self.floors).await?
+            // Armed, nothing but a notification wakes us, so nothing may be overlooked.
+            self.queue.look(limit, &mut self.floors, batcher.is_armed()).await?
         };
         batcher.looked(look.due, look.next_due_in, Instant::now());
         Ok(())

@@ -24,22 +24,29 @@ found AS MATERIALIZED (
             WHEN d.ambiguities >= $5::integer THEN 'attempts used up: none was answered'
         END AS reason
     FROM asked
-    JOIN tokens AS t ON t.secret = asked.secret
-    JOIN actions AS k ON k.action = t.action AND k.number = $2::smallint
-    JOIN deliveries AS d ON d.token = t.id
+    CROSS JOIN LATERAL (
+        SELECT t.id, t.action, t.consumed_at, t.expires_at FROM tokens AS t
+        WHERE t.secret = asked.secret
+        OFFSET 0
+    ) AS t
+    CROSS JOIN LATERAL (
+        SELECT k.action FROM actions AS k WHERE k.action = t.action AND k.number = $2::smallint
+        OFFSET 0
+    ) AS k
+    JOIN deliveries AS d ON d.token BETWEEN t.id AND t.id
     WHERE d.state = 'dispatched' OR (d.state = 'pending' AND d.due_at <= now())
-    ORDER BY d.token FOR NO KEY UPDATE OF d
+    ORDER BY t.id FOR NO KEY UPDATE OF d
 ),
 -- Another address or status than when it was claimed: the collector looks again.
 returned AS (
     UPDATE deliveries AS d SET state = 'pending', holder = NULL, dispatched_at = NULL
     FROM found AS f
-    WHERE d.token = f.token AND f.outcome IS NULL AND f.state = 'dispatched'
+    WHERE d.token BETWEEN f.token AND f.token AND f.outcome IS NULL AND f.state = 'dispatched'
     RETURNING d.queue
 ),
 dropped AS (
     DELETE FROM deliveries AS d USING found AS f
-    WHERE d.token = f.token AND f.outcome IS NOT NULL
+    WHERE d.token BETWEEN f.token AND f.token AND f.outcome IS NOT NULL
 ),
 logged AS (
     INSERT INTO delivery_log (token, action, promised_at, attempt, outcome, detail)

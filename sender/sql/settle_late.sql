@@ -13,11 +13,11 @@ WITH done AS MATERIALIZED (
 ),
 locked AS MATERIALIZED (
     SELECT d.token, d.action, d.promised_at, done.attempt, done.provider_id
-    FROM done JOIN deliveries AS d ON d.token = done.token
-    ORDER BY d.token FOR NO KEY UPDATE OF d
+    FROM done JOIN deliveries AS d ON d.token BETWEEN done.token AND done.token
+    ORDER BY done.token FOR NO KEY UPDATE OF d
 ),
 gone AS (
-    DELETE FROM deliveries AS d USING locked WHERE d.token = locked.token
+    DELETE FROM deliveries AS d USING locked WHERE d.token BETWEEN locked.token AND locked.token
 )
 INSERT INTO delivery_log (token, action, promised_at, attempt, outcome, transport, provider_id)
 SELECT s.token, s.action, s.promised_at, s.attempt, 'sent', $2::text, s.provider_id

@@ -12,9 +12,9 @@ WITH results AS MATERIALIZED (
 ),
 mine AS MATERIALIZED (
     SELECT d.token, d.action, d.promised_at, d.attempts, r.outcome, r.detail, r.again_in, r.counted
-    FROM results AS r JOIN deliveries AS d ON d.token = r.token
+    FROM results AS r JOIN deliveries AS d ON d.token BETWEEN r.token AND r.token
     WHERE d.state = 'sending' AND d.holder = ANY ($2::integer[])
-    ORDER BY d.token FOR NO KEY UPDATE OF d
+    ORDER BY r.token FOR NO KEY UPDATE OF d
 ),
 again AS (
     UPDATE deliveries AS d
@@ -22,12 +22,12 @@ again AS (
         due_at = now() + mine.again_in * interval '1 second',
         attempts = d.attempts - (NOT mine.counted)::integer,
         ambiguities = d.ambiguities + (mine.outcome = 'ambiguous')::integer
-    FROM mine WHERE d.token = mine.token AND mine.again_in IS NOT NULL
+    FROM mine WHERE d.token BETWEEN mine.token AND mine.token AND mine.again_in IS NOT NULL
     RETURNING d.queue
 ),
 gone AS (
     DELETE FROM deliveries AS d USING mine
-    WHERE d.token = mine.token AND mine.again_in IS NULL
+    WHERE d.token BETWEEN mine.token AND mine.token AND mine.again_in IS NULL
 ),
 logged AS (
     INSERT INTO delivery_log (token, action, promised_at, attempt, outcome, transport, detail)

@@ -47,9 +47,9 @@ async fn a_delivery_that_lies_ahead_is_not_claimed_and_the_next_look_says_when()
         .unwrap();
     let session = session(&db, "collector").await;
     let queue = Queue::new(&session, QUEUE);
-    assert_eq!(queue.look(10).await.unwrap().due, 1);
+    assert_eq!(queue.look(10, &mut Floors::default(), true).await.unwrap().due, 1);
     assert_eq!(tokens(&queue.claim(10, &mut Floors::default()).await.unwrap()), [2]);
-    let look = queue.look(10).await.unwrap();
+    let look = queue.look(10, &mut Floors::default(), true).await.unwrap();
     assert_eq!(look.due, 0);
     let wait = look.next_due_in.unwrap().as_secs();
     assert!((3590..=3601).contains(&wait), "{wait}");
@@ -75,6 +75,59 @@ async fn a_claim_starts_where_the_last_one_ended_and_one_without_floors_finds_th
         rest = queue.claim(10, &mut floors).await.unwrap();
         assert!(rest.ours.is_empty());
     }
+}
+
+/// Each claim is short, and takes something: nothing but the look tells that there is more.
+#[tokio::test]
+async fn a_priority_that_nobody_knew_of_is_claimed_as_soon_as_it_was_looked_at() {
+    let db = Database::fresh().await.unwrap();
+    sign_up(&db, 1).await;
+    let session = session(&db, "collector").await;
+    let (queue, mut floors) = (Queue::new(&session, QUEUE), Floors::default());
+    assert_eq!(tokens(&queue.claim(10, &mut floors).await.unwrap()), [1]);
+    db.execute(
+        "INSERT INTO accounts (email, login) VALUES ('a@example.com', 'a'), ('b@example.com', 'b');
+         UPDATE deliveries SET priority = 3 WHERE token = 2",
+    )
+    .await
+    .unwrap();
+    assert_eq!(tokens(&queue.claim(10, &mut floors).await.unwrap()), [3]);
+    assert_eq!(queue.look(10, &mut floors, false).await.unwrap().due, 1);
+    assert_eq!(tokens(&queue.claim(10, &mut floors).await.unwrap()), [2]);
+}
+
+/// What is gone leaves dead entries behind, and they may be pinned.
+#[tokio::test]
+async fn a_claim_starts_behind_what_was_skipped() {
+    let db = Database::fresh().await.unwrap();
+    sign_up(&db, 4).await;
+    db.execute("UPDATE tokens SET expires_at = 1 WHERE id <= 2").await.unwrap();
+    let session = session(&db, "collector").await;
+    let (queue, mut floors) = (Queue::new(&session, QUEUE), Floors::default());
+    let skipped = queue.claim(2, &mut floors).await.unwrap();
+    assert_eq!((skipped.examined, tokens(&skipped)), (2, vec![]));
+    let floor = floors.parameters().1.iter().flatten().max().copied().unwrap();
+    let next = queue.claim(2, &mut floors).await.unwrap();
+    assert!(next.ours.iter().all(|ours| ours.place.1 > floor), "{}", tokens(&next).len());
+    assert_eq!(tokens(&next), [3, 4]);
+}
+
+#[tokio::test]
+async fn a_status_that_is_not_known_keeps_nothing_behind_it_waiting() {
+    let db = Database::fresh().await.unwrap();
+    sign_up(&db, 2).await;
+    db.execute(
+        "UPDATE actions SET statuses = '{NULL}' WHERE action = 'activation';
+         UPDATE accounts SET status = 'active' WHERE id = 2;
+         INSERT INTO tokens (account, action) VALUES (2, 'password_recovery');
+         UPDATE deliveries SET priority = 9 WHERE token = 3",
+    )
+    .await
+    .unwrap();
+    let session = session(&db, "collector").await;
+    let (queue, mut floors) = (Queue::new(&session, QUEUE), Floors::default());
+    assert_eq!(queue.claim(2, &mut floors).await.unwrap().examined, 2);
+    assert_eq!(tokens(&queue.claim(2, &mut floors).await.unwrap()), [3]);
 }
 
 #[tokio::test]
@@ -143,7 +196,11 @@ async fn rows_that_another_claim_is_taking_are_passed_over() {
     let other = db.client().await.unwrap();
     other.batch_execute("BEGIN; SELECT FROM deliveries WHERE token = 1 FOR UPDATE").await.unwrap();
     assert_eq!(tokens(&queue.claim(10, &mut Floors::default()).await.unwrap()), [2]);
-    assert_eq!(queue.look(10).await.unwrap().due, 1, "and yet nobody may fall asleep");
+    assert_eq!(
+        queue.look(10, &mut Floors::default(), true).await.unwrap().due,
+        1,
+        "and yet nobody may fall asleep"
+    );
     other.batch_execute("ROLLBACK").await.unwrap();
     assert_eq!(tokens(&queue.claim(10, &mut Floors::default()).await.unwrap()), [1]);
 }

@@ -15,7 +15,7 @@ const SIGN_UP: &str =
 
 /// Any notification sent so far has arrived once this statement of the same session is answered.
 async fn is_notified(session: &Session, queue: &Queue<'_>) -> bool {
-    queue.look(1).await.unwrap();
+    queue.look(1, &mut Floors::default(), true).await.unwrap();
     timeout(Duration::from_millis(1), session.notified()).await.is_ok()
 }
 
@@ -26,7 +26,7 @@ async fn a_sleeper_is_notified_and_one_awake_is_not() {
     let queue = Queue::new(&session, QUEUE);
     db.execute(SIGN_UP).await.unwrap();
     assert!(!is_notified(&session, &queue).await, "awake");
-    let (armed, look) = queue.arm_and_look(10).await.unwrap();
+    let (armed, look) = queue.arm_and_look(10, &mut Floors::default()).await.unwrap();
     assert_eq!((armed, look.due), (true, 1), "armed, and must not sleep");
     db.execute(SIGN_UP).await.unwrap();
     timeout(SOON, session.notified()).await.unwrap();
@@ -42,10 +42,10 @@ async fn nobody_falls_asleep_while_a_silent_writer_is_open() {
     let queue = Queue::new(&session, QUEUE);
     let writer = db.client().await.unwrap();
     writer.batch_execute(&format!("BEGIN; {SIGN_UP}")).await.unwrap();
-    let (armed, look) = queue.arm_and_look(10).await.unwrap();
+    let (armed, look) = queue.arm_and_look(10, &mut Floors::default()).await.unwrap();
     assert_eq!((armed, look.due), (false, 0), "it passed silently, so we must not sleep");
     writer.batch_execute("COMMIT").await.unwrap();
-    let (armed, look) = queue.arm_and_look(10).await.unwrap();
+    let (armed, look) = queue.arm_and_look(10, &mut Floors::default()).await.unwrap();
     assert_eq!((armed, look.due), (true, 1));
 }
 
@@ -57,7 +57,10 @@ async fn a_rolled_back_savepoint_does_not_silence_what_follows() {
     let queue = Queue::new(&session, QUEUE);
     let writer = db.client().await.unwrap();
     writer.batch_execute(&format!("BEGIN; SAVEPOINT s; {SIGN_UP}; ROLLBACK TO s")).await.unwrap();
-    assert!(queue.arm_and_look(10).await.unwrap().0, "nothing is left of the savepoint");
+    assert!(
+        queue.arm_and_look(10, &mut Floors::default()).await.unwrap().0,
+        "nothing is left of the savepoint"
+    );
     writer.batch_execute(&format!("{SIGN_UP}; COMMIT")).await.unwrap();
     timeout(SOON, session.notified()).await.unwrap();
 }
@@ -66,11 +69,11 @@ async fn a_rolled_back_savepoint_does_not_silence_what_follows() {
 async fn a_dead_sleeper_leaves_no_lock_behind() {
     let db = Database::fresh().await.unwrap();
     let sleeper = session(&db, "collector").await;
-    assert!(Queue::new(&sleeper, QUEUE).arm_and_look(1).await.unwrap().0);
+    assert!(Queue::new(&sleeper, QUEUE).arm_and_look(1, &mut Floors::default()).await.unwrap().0);
     let second = session(&db, "collector").await;
-    assert!(!Queue::new(&second, QUEUE).arm_and_look(1).await.unwrap().0);
+    assert!(!Queue::new(&second, QUEUE).arm_and_look(1, &mut Floors::default()).await.unwrap().0);
     crate::support::end(&db, sleeper).await;
-    assert!(Queue::new(&second, QUEUE).arm_and_look(1).await.unwrap().0);
+    assert!(Queue::new(&second, QUEUE).arm_and_look(1, &mut Floors::default()).await.unwrap().0);
 }
 
 #[tokio::test]
@@ -81,7 +84,7 @@ async fn everything_that_makes_a_row_pending_wakes_a_sleeper() {
     let queue = Queue::new(&worker, QUEUE);
     queue.claim(10, &mut Floors::default()).await.unwrap();
     let sleeper = session(&db, "collector").await;
-    assert!(Queue::new(&sleeper, QUEUE).arm_and_look(1).await.unwrap().0);
+    assert!(Queue::new(&sleeper, QUEUE).arm_and_look(1, &mut Floors::default()).await.unwrap().0);
     queue.release().await.unwrap();
     timeout(SOON, sleeper.notified()).await.unwrap();
     // A status that allows again what was skipped for it.
@@ -100,7 +103,7 @@ async fn the_setting_always_and_off_overrule_the_gate() {
     writer.batch_execute("SET mailroom.notify = 'always'").await.unwrap();
     writer.batch_execute(SIGN_UP).await.unwrap();
     timeout(SOON, session.notified()).await.unwrap();
-    assert!(queue.arm_and_look(1).await.unwrap().0);
+    assert!(queue.arm_and_look(1, &mut Floors::default()).await.unwrap().0);
     writer.batch_execute("SET mailroom.notify = 'off'").await.unwrap();
     writer.batch_execute(SIGN_UP).await.unwrap();
     assert!(!is_notified(&session, &queue).await);

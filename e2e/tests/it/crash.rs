@@ -44,9 +44,8 @@ pub(crate) fn load(world: &Arc<World>) -> JoinHandle<()> {
 }
 
 /// From now on the provider accepts and does not answer: what a crash in a call leaves. Waits until
-/// two calls are under way so, and no others: a sender carries two at a time, so all that went before
-/// is recorded.
-pub(crate) fn two_calls_hang(world: &World) {
+/// two calls are under way so, a sender carries two at a time, and all that went before is recorded.
+pub(crate) async fn two_calls_hang(world: &World) {
     let hung = Arc::new(AtomicUsize::new(0));
     let count = hung.clone();
     world.ses.script(move |_| {
@@ -60,6 +59,11 @@ pub(crate) fn two_calls_hang(world: &World) {
     testkit::eventually(SOON, "two calls are under way, and no others", || {
         hung.load(Ordering::SeqCst) == 2 && accepted() == 2
     });
+    let calls = world.ses.calls();
+    let in_call: usize =
+        calls.iter().filter(|c| c.answered.is_none()).map(|c| c.accepted.len()).sum();
+    let sql = format!("SELECT count(*) = {in_call} FROM deliveries WHERE state = 'sending'");
+    world.db.wait_until(&sql, SOON).await.unwrap();
 }
 
 /// The secrets of all mails whose call has arrived.
@@ -111,7 +115,7 @@ async fn a_killed_sender_loses_no_delivery_and_repeats_only_what_was_in_a_call()
     let pipe = world.pipe();
     let load = load(&world);
     world.mails(TOKENS / 4).await;
-    two_calls_hang(&world);
+    two_calls_hang(&world).await;
     let in_call = &called(&world.ses) - &recorded(&world).await;
     pipe.sender.kill().unwrap();
     assert_eq!(pipe.collector.wait(SOON).unwrap(), 75, "{}", pipe.collector.stderr());

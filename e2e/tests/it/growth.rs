@@ -10,7 +10,10 @@ const CLAIM: &str = include_str!("../../../collector/sql/claim.sql");
 const SKIP: &str = include_str!("../../../collector/sql/skip.sql");
 const LOOK: &str = include_str!("../../../collector/sql/look.sql");
 const BEGIN: &str = include_str!("../../../sender/sql/begin.sql");
+const REFUSE: &str = include_str!("../../../sender/sql/refuse.sql");
 const SETTLE_SENT: &str = include_str!("../../../sender/sql/settle_sent.sql");
+const SETTLE_LATE: &str = include_str!("../../../sender/sql/settle_late.sql");
+const SETTLE_REST: &str = include_str!("../../../sender/sql/settle_rest.sql");
 
 /// What a session of ours asks of the planner (`daemon/src/session.rs`).
 const SETTINGS: &str = "SET enable_seqscan = off; SET enable_hashjoin = off;
@@ -19,6 +22,11 @@ const SETTINGS: &str = "SET enable_seqscan = off; SET enable_hashjoin = off;
 
 /// A claim asks for so many rows.
 const LIMIT: u64 = 10;
+
+/// Nothing tempts the planner more than tables that are known to be empty.
+async fn known_to_be_empty(world: &World) {
+    world.db.client().await.unwrap().batch_execute("VACUUM (ANALYZE)").await.unwrap();
+}
 
 /// A session with our statements prepared and planned, for what its tables hold now.
 async fn session(world: &World) -> Client {
@@ -30,12 +38,19 @@ async fn session(world: &World) -> Client {
          PREPARE look (integer, text, bigint, smallint[], timestamptz[]) AS {LOOK}
          PREPARE begin_ (integer, integer, smallint, bytea[], text[], bigint, integer) AS {BEGIN}
          PREPARE settle (integer, integer[], text, bigint[], integer[], text[]) AS {SETTLE_SENT}
+         PREPARE refuse (integer, smallint, bytea[], bigint, integer) AS {REFUSE}
+         PREPARE late (integer, text, bigint[], integer[], text[]) AS {SETTLE_LATE}
+         PREPARE rest (integer, integer[], text, bigint[], text[], text[], float8[], boolean[])
+             AS {SETTLE_REST}
          BEGIN;
          EXPLAIN EXECUTE {CLAIM_10};
          EXPLAIN EXECUTE {SKIP_10};
          EXPLAIN EXECUTE {LOOK_80};
          EXPLAIN EXECUTE begin_ (pg_backend_pid(), 1, 1::smallint, '{{}}', '{{}}', 25, 10);
          EXPLAIN EXECUTE settle (pg_backend_pid(), '{{1}}', 'ses', '{{}}', '{{}}', '{{}}');
+         EXPLAIN EXECUTE refuse (pg_backend_pid(), 1::smallint, '{{}}', 25, 10);
+         EXPLAIN EXECUTE late (pg_backend_pid(), 'ses', '{{}}', '{{}}', '{{}}');
+         EXPLAIN EXECUTE rest (pg_backend_pid(), '{{1}}', 'ses', '{{}}', '{{}}', '{{}}', '{{}}', '{{}}');
          ROLLBACK;"
     );
     client.batch_execute(&sql).await.unwrap();
@@ -109,6 +124,7 @@ const LOOK_80: &str = "look (pg_backend_pid(), 'mailroom', 80, '{}', '{}')";
 #[tokio::test]
 async fn a_claim_among_50_000_expired_tokens_looks_at_what_it_takes() {
     let world = World::new().await;
+    known_to_be_empty(&world).await;
     let early = session(&world).await;
     world.db.execute(&sign_up("expired", 50_000)).await.unwrap();
     world.db.execute("UPDATE tokens SET expires_at = 1").await.unwrap();
@@ -138,8 +154,7 @@ async fn a_claim_among_50_000_expired_tokens_looks_at_what_it_takes() {
 #[tokio::test]
 async fn nothing_looks_at_100_000_settled_mails() {
     let world = World::new().await;
-    // Nothing tempts the planner more than tables that are known to be empty.
-    world.db.client().await.unwrap().batch_execute("VACUUM (ANALYZE)").await.unwrap();
+    known_to_be_empty(&world).await;
     let early = session(&world).await;
     for part in 0..4 {
         let sql = sign_up(&format!("settled-{part}"), 25_000)
@@ -163,6 +178,14 @@ async fn nothing_looks_at_100_000_settled_mails() {
     world.quiet(&[&pipe.collector, &pipe.sender], &[]).await;
 }
 
+/// The plan of what is then undone.
+async fn undone(client: &Client, execute: &str) -> Vec<Value> {
+    client.batch_execute("SAVEPOINT before").await.unwrap();
+    let nodes = plan(client, execute).await;
+    client.batch_execute("ROLLBACK TO before").await.unwrap();
+    nodes
+}
+
 /// Look, claim, begin and settle: none looks at more than the twenty rows that wait.
 async fn one_mail_after_another(client: Client) {
     client.batch_execute("BEGIN").await.unwrap();
@@ -173,6 +196,8 @@ async fn one_mail_after_another(client: Client) {
         WHERE d.state = 'dispatched'";
     let row = client.query_one(lists, &[]).await.unwrap();
     let (secrets, emails): (String, String) = (row.get(0), row.get(1));
+    let refuse = format!("refuse (pg_backend_pid(), 1::smallint, '{secrets}', 25, 10)");
+    assert_narrow(&undone(&client, &refuse).await, 20);
     let begin =
         format!("begin_ (pg_backend_pid(), 1, 1::smallint, '{secrets}', '{emails}', 25, 10)");
     assert_narrow(&plan(&client, &begin).await, 20);
@@ -182,6 +207,14 @@ async fn one_mail_after_another(client: Client) {
     let (tokens, attempts): (String, String) = (row.get(0), row.get(1));
     assert_eq!(tokens.split(',').count(), 10);
     let ids = "array_fill('x'::text, '{10}')";
+    let late = format!("late (pg_backend_pid(), 'ses', '{tokens}', '{attempts}', {ids})");
+    assert_narrow(&undone(&client, &late).await, 20);
+    let all = |value: &str| format!("array_fill({value}, '{{10}}')");
+    let (again, soon, yes) = (all("'deferred'::text"), all("1::float8"), all("true"));
+    let rest = format!(
+        "rest (pg_backend_pid(), '{{1}}', 'ses', '{tokens}', {again}, {ids}, {soon}, {yes})"
+    );
+    assert_narrow(&undone(&client, &rest).await, 20);
     let settle =
         format!("settle (pg_backend_pid(), '{{1}}', 'ses', '{tokens}', '{attempts}', {ids})");
     assert_narrow(&plan(&client, &settle).await, 20);

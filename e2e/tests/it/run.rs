@@ -68,7 +68,7 @@ async fn a_unit_whose_halves_are_killed_starts_them_again_and_loses_nothing() {
     unit.wait_for("event=half_ended half=sender exit=0", SOON).unwrap();
 
     world.mails(TOKENS / 2).await;
-    two_calls_hang(&world);
+    two_calls_hang(&world).await;
     let in_call = &called(&world.ses) - &recorded(&world).await;
     world.ses.script(|_| Reply::Ok);
     kill_9(&unit, "sender", 2);

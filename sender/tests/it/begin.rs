@@ -111,6 +111,24 @@ async fn another_address_status_or_action_is_not_sent_but_looked_at_again() {
     assert_eq!(log(&db).await, "");
 }
 
+/// They are ours from then on, and nobody else can take them back from us.
+#[tokio::test]
+async fn what_was_begun_is_sent_even_if_the_rest_cannot_be_dealt_with() {
+    let db = Database::fresh().await.unwrap();
+    on_their_way(&db, 2).await;
+    db.execute(
+        "UPDATE tokens SET consumed_at = 1 WHERE id = 1;
+         CREATE FUNCTION refused() RETURNS trigger LANGUAGE plpgsql AS
+             'BEGIN RAISE check_violation; END';
+         CREATE TRIGGER refused BEFORE INSERT ON delivery_log FOR EACH ROW EXECUTE FUNCTION refused()",
+    )
+    .await
+    .unwrap();
+    let session = session(&db).await;
+    assert_eq!(begun(&session, &[1, 2]).await, [2]);
+    assert_eq!(states(&db).await, "1:dispatched:0 2:sending:1");
+}
+
 #[tokio::test]
 async fn a_released_row_may_begin_from_an_old_line_when_it_is_due() {
     let db = Database::fresh().await.unwrap();
