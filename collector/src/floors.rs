@@ -58,6 +58,11 @@ impl Floors {
         }
     }
 
+    /// A look has found that nothing is due: there is nothing to start behind.
+    pub fn lift(&mut self) {
+        self.due.fill(None);
+    }
+
     /// For a look that may trust the floors: the same, without floors when they are stale.
     pub fn parameters_at(&mut self, now: Instant) -> (&[i16], &[Option<SystemTime>]) {
         if self.are_stale(now) {
@@ -168,6 +173,16 @@ mod tests {
         assert!(!floors.are_stale(now));
         floors.looked(&[3, 5]);
         assert!(floors.are_stale(now));
+    }
+
+    #[test]
+    fn what_is_asleep_starts_anywhere_and_asks_for_nothing() {
+        let now = Instant::now();
+        let mut floors = known(now);
+        claimed(&mut floors, &[(5, 7)], 1);
+        floors.lift();
+        assert_eq!(floors.parameters(), (&[1, 5][..], &[None, None][..]));
+        assert!(!floors.are_stale(now + TRUSTED));
     }
 
     #[test]

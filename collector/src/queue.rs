@@ -234,6 +234,9 @@ impl<'a> Queue<'a> {
         let row = self.session.one(LOOK, &params).await?;
         floors.looked(&row.get::<_, Vec<i16>>("priorities"));
         let due: i64 = row.get("due");
+        if everywhere && due == 0 {
+            floors.lift();
+        }
         Ok(Look { due: saturating(due), next_due_in: seconds(&row, "next_due_in") })
     }
 
