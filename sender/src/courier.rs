@@ -127,11 +127,19 @@ impl<'a, T: Transport> Courier<'a, T> {
         };
         let margin = (self.transport.call_timeout() + BEGIN_TO_CALL_MAX).as_secs();
         let margin = i64::try_from(margin).unwrap_or(i64::MAX);
-        let beginning = tokio::select! {
-            beginning = ledger.begin(&planned, margin, self.config.max_attempts) => beginning?,
-            () = while_away(ledger, shutdown) => return Ok(()),
+        let beginning = loop {
+            let beginning = tokio::select! {
+                beginning = ledger.begin(&planned, margin, self.config.max_attempts) => beginning?,
+                () = while_away(ledger, shutdown) => return Ok(()),
+            };
+            crash_point!("begun");
+            if !beginning.is_lost() {
+                break beginning;
+            }
+            // Provably not sent: they go back when the next session takes over, and are asked for
+            // again. A crash of PostgreSQL may even have undone the begin, and then nobody else knows
+            // that their line has been read.
         };
-        crash_point!("begun");
         let begun = beginning.begun.len();
         let unused = wanted.saturating_sub(u32::try_from(begun).unwrap_or(u32::MAX));
         self.bucket.borrow_mut().give_back(unused);
@@ -144,11 +152,6 @@ impl<'a, T: Transport> Courier<'a, T> {
         }
         if unused > 0 {
             self.freed.notify_waiters();
-        }
-        if beginning.is_lost() {
-            // Provably not sent; they go back when the next session takes over.
-            self.not_used(permit);
-            return Ok(());
         }
         ledger.started(&beginning.begun);
         let (settlements, misconfigured) =

@@ -85,7 +85,14 @@ pub(crate) async fn recorded(world: &World) -> BTreeSet<String> {
 /// The rest goes out within seconds, but for what was in a call.
 pub(crate) async fn all_settled(world: &World, within: Duration) {
     let settled = "SELECT count(*) = 0 FROM deliveries";
-    world.db.wait_until(settled, within).await.unwrap();
+    if let Err(error) = world.db.wait_until(settled, within).await {
+        let sql =
+            "SELECT state::text, holder::text, dispatches::text, attempts::text, count(*)::text,
+                min(due_at - now())::text, max(now() - dispatched_at)::text, now()::text,
+                (SELECT array_agg((number, kind, missing_since)::text)::text FROM holders)
+            FROM deliveries GROUP BY state, holder, dispatches, attempts";
+        panic!("{error:#}; outstanding: {:#?}", world.db.query_rows(sql).await);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
