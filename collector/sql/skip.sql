@@ -1,92 +1,84 @@
--- Skip: deliveries that are due and may not be mailed are gone, with a reason, or put off.
+-- Skip: deliveries of ours that may not be mailed are gone, with a reason, or pending again.
 --
--- $1 our backend, $2 queue, $3 rows to look at, $4 priorities and $5 due times as in claim.
--- Returns each row that was dealt with, and why; `due_at` is NULL where it was put off.
--- Crash before the commit: nothing happened. After it: the log says what became of them.
--- Rows that a claim is taking are passed over, not waited for.
-WITH me AS MATERIALIZED (
-    SELECT 1 AS one
-    WHERE mailroom_session($1::integer)
-      AND set_config('synchronous_commit', 'off', true) IS NOT NULL
-),
-due AS MATERIALIZED (
-    SELECT r.token FROM me CROSS JOIN unnest($4::smallint[], $5::timestamptz[]) AS p (priority, floor)
-    CROSS JOIN LATERAL (
-        SELECT d.token FROM deliveries AS d
-        WHERE d.queue = $2::text::job_type AND d.priority = p.priority
-          AND d.due_at <= now() AND d.state = 'pending'
-          AND d.due_at >= coalesce(p.floor, '-infinity')
-        ORDER BY d.due_at LIMIT $3::bigint
-    ) AS r
-    LIMIT $3::bigint
-),
-examined AS MATERIALIZED (
-    SELECT due.token, t.account, k.statuses,
+-- $1 our backend, $2 our holder number, $3 tokens.
+-- Returns each row that was dealt with, and why.
+-- Crash before the commit: we still hold them; they are claimed and skipped again.
+-- A row that somebody keeps locked is left to us, and comes back as lost on the way.
+WITH examined AS MATERIALIZED (
+    SELECT
+        c.token, t.account, k.statuses,
         CASE
             WHEN t.id IS NULL THEN 'the token was deleted'
             WHEN t.consumed_at IS NOT NULL THEN 'the token was used already'
             WHEN t.expires_at <= extract(epoch FROM now()) THEN 'the token has expired'
             WHEN a.id IS NULL THEN 'the account was deleted'
             WHEN k.action IS NULL THEN 'its action has no row in actions'
-        END AS reason,
-        (a.status = ANY (k.statuses)) IS NOT true AS barred
-    FROM due
+        END AS reason
+    FROM unnest($3::bigint[]) AS c (token)
     LEFT JOIN LATERAL (
         SELECT t.id, t.account, t.action, t.consumed_at, t.expires_at FROM tokens AS t
-        WHERE t.id = due.token
+        WHERE t.id = c.token
         OFFSET 0
     ) AS t ON true
     LEFT JOIN LATERAL (
-        SELECT a.id, a.status FROM accounts AS a WHERE a.id = t.account
+        SELECT a.id FROM accounts AS a WHERE a.id = t.account
         OFFSET 0
     ) AS a ON true
     LEFT JOIN LATERAL (
         SELECT k.action, k.statuses FROM actions AS k WHERE k.action = t.action
         OFFSET 0
     ) AS k ON true
+    WHERE mailroom_session($1::integer)
+      AND (SELECT set_config('synchronous_commit', 'off', true)) IS NOT NULL
 ),
-refused AS MATERIALIZED (
-    SELECT
-        d.token, d.attempts, d.action, d.promised_at, d.priority, d.due_at,
-        e.account, e.statuses, e.reason
+mine AS MATERIALIZED (
+    SELECT d.token, d.attempts, d.action, d.promised_at, d.queue, e.account, e.statuses, e.reason
     FROM examined AS e JOIN deliveries AS d ON d.token BETWEEN e.token AND e.token
-    WHERE (e.reason IS NOT NULL OR e.barred) AND d.state = 'pending'
+    WHERE d.holder = $2::integer AND d.state = 'dispatched'
     ORDER BY e.token FOR NO KEY UPDATE OF d SKIP LOCKED
 ),
 -- A status can change back, and then the account's trigger looks for what was skipped. Holding the
 -- account's row until this commits puts the two in order.
-barred AS MATERIALIZED (
-    SELECT r.token, (a.status = ANY (r.statuses)) IS NOT true AS still,
-        'the account is ' || a.status::text AS reason
-    FROM mailroom_hold_accounts((
-        SELECT array_agg(r.account) FROM refused AS r WHERE r.reason IS NULL
+held AS MATERIALIZED (
+    SELECT a.account, a.status FROM mailroom_hold_accounts((
+        SELECT array_agg(DISTINCT m.account) FROM mine AS m WHERE m.reason IS NULL
     )) AS a
-    JOIN refused AS r ON r.account = a.account
-    WHERE r.reason IS NULL
 ),
 verdicts AS MATERIALIZED (
-    SELECT r.token, r.attempts, r.action, r.promised_at, r.priority, r.due_at,
-        coalesce(r.reason, b.reason) AS reason,
-        -- Somebody is changing the account right now: look again in a moment.
-        r.reason IS NULL AND b.token IS NULL AS put_off
-    FROM refused AS r LEFT JOIN barred AS b ON b.token = r.token
-    -- What has become eligible since is claimed next time.
-    WHERE r.reason IS NOT NULL OR b.still IS NOT false
+    SELECT
+        m.token, m.attempts, m.action, m.promised_at, m.queue,
+        CASE
+            WHEN m.reason IS NOT NULL THEN m.reason
+            -- Look again in a moment.
+            WHEN h.account IS NULL THEN 'the account is being changed'
+            -- It may be mailed by now.
+            WHEN h.status = ANY (m.statuses) THEN 'the account has changed'
+            ELSE 'the account is ' || h.status::text
+        END AS reason,
+        CASE
+            WHEN m.reason IS NOT NULL THEN NULL
+            WHEN h.account IS NULL THEN now() + interval '1 second'
+            WHEN h.status = ANY (m.statuses) THEN now()
+        END AS again_at
+    FROM mine AS m LEFT JOIN held AS h ON h.account = m.account
 ),
-put_off AS (
-    UPDATE deliveries AS d SET due_at = now() + interval '1 second'
-    FROM verdicts AS v WHERE d.token BETWEEN v.token AND v.token AND v.put_off
+again AS (
+    UPDATE deliveries AS d
+    SET state = 'pending', holder = NULL, dispatched_at = NULL, due_at = v.again_at,
+        dispatches = d.dispatches - 1
+    FROM verdicts AS v WHERE d.token BETWEEN v.token AND v.token AND v.again_at IS NOT NULL
+    RETURNING d.queue
 ),
-skipped AS (
+gone AS (
     DELETE FROM deliveries AS d USING verdicts AS v
-    WHERE d.token BETWEEN v.token AND v.token AND NOT v.put_off
+    WHERE d.token BETWEEN v.token AND v.token AND v.again_at IS NULL
 ),
 logged AS (
     INSERT INTO delivery_log (token, action, promised_at, attempt, outcome, detail)
     SELECT v.token, v.action, v.promised_at, v.attempts, 'skipped', v.reason
-    FROM verdicts AS v WHERE NOT v.put_off
+    FROM verdicts AS v WHERE v.again_at IS NULL
 )
-SELECT
-    v.token, v.priority, CASE WHEN NOT v.put_off THEN v.due_at END AS due_at,
-    coalesce(v.reason, 'the account is being changed') AS reason
+SELECT v.token, v.reason, (
+    SELECT count(mailroom_wake(q.queue)::text) FROM (SELECT DISTINCT a.queue FROM again AS a) AS q
+) AS woken
 FROM verdicts AS v;

@@ -58,11 +58,12 @@ pub struct Delivery {
 
 /// The answer to a claim.
 pub struct Claim {
-    /// Rows dealt with. Fewer than asked for: nothing else is due, if `everywhere`.
+    /// Rows claimed, `ours` and those that may not be mailed. Fewer than asked for: nothing else is due,
+    /// if `everywhere`.
     pub examined: u32,
     /// Whether it looked everywhere, and not only above floors.
     pub everywhere: bool,
-    /// The rows that are ours, in the order to hand over.
+    /// Those to hand over, in that order.
     pub ours: Vec<Delivery>,
     /// When the claim was made, by the database's clock.
     pub claimed_at: SystemTime,
@@ -141,32 +142,30 @@ impl<'a> Queue<'a> {
         let params: [&(dyn ToSql + Sync); 6] =
             [&backend, &number, &self.name, &rows_max, &priorities, &due];
         let rows = self.session.rows(CLAIM, &params).await?;
-        let found = rows.first().map_or(0, |row| row.get::<_, i64>("due"));
+        let examined = saturating(rows.len());
+        let everywhere = floors.claimed(rows.iter().map(place), examined, limit);
         let claimed_at = rows.first().map_or(SystemTime::UNIX_EPOCH, |row| row.get("claimed_at"));
-        let mut ours: Vec<Delivery> = rows.iter().map(delivery).collect();
+        let mut ours = Vec::with_capacity(rows.len());
+        let mut barred: Vec<i64> = Vec::new();
+        for row in &rows {
+            match delivery(row) {
+                Some(delivery) => ours.push(delivery),
+                None => barred.push(row.get("token")),
+            }
+        }
         drop(rows);
         // The statement promises no order.
         ours.sort_by_key(|delivery| delivery.place);
-        let mut examined = saturating(ours.len());
-        let mut gone = Vec::new();
-        if examined == 0 || found > i64::from(examined) {
-            let skipped = self.skip(limit, floors).await?;
-            examined += saturating(skipped.len());
-            gone.extend(skipped.into_iter().flatten());
+        if !barred.is_empty() {
+            self.skip(&barred).await?;
         }
-        let places = ours.iter().map(|ours| ours.place).chain(gone);
-        let everywhere = floors.claimed(places, examined, limit);
         Ok(Claim { examined, everywhere, ours, claimed_at })
     }
 
-    /// Of the deliveries that are due, deals with those that may not be mailed. Returns one entry each:
-    /// where it was, or nothing if it was put off.
-    async fn skip(&self, limit: u32, floors: &Floors) -> Result<Vec<Option<Place>>, Trouble> {
-        let (backend, _) = self.me();
-        let (priorities, due) = floors.parameters();
-        let params: [&(dyn ToSql + Sync); 5] =
-            [&backend, &self.name, &i64::from(limit), &priorities, &due];
-        let rows = self.session.rows(SKIP, &params).await?;
+    /// Deals with deliveries of ours that may not be mailed.
+    async fn skip(&self, tokens: &[i64]) -> Result<(), Trouble> {
+        let (backend, number) = self.me();
+        let rows = self.session.rows(SKIP, &[&backend, &number, &tokens]).await?;
         let mut reasons: Vec<(&str, u32)> = Vec::new();
         for row in &rows {
             let (delivery, reason): (i64, &str) = (row.get("token"), row.get("reason"));
@@ -179,10 +178,7 @@ impl<'a> Queue<'a> {
         for (reason, deliveries) in reasons {
             tracing::info!(deliveries, reason, "deliveries_skipped");
         }
-        let place = |row: &Row| {
-            row.get::<_, Option<SystemTime>>("due_at").map(|due| (row.get("priority"), due))
-        };
-        Ok(rows.iter().map(place).collect())
+        Ok(())
     }
 
     /// Deliveries of ours that can never be written have failed, each with its reason.
@@ -296,17 +292,22 @@ impl<'a> Queue<'a> {
     }
 }
 
-fn delivery(row: &Row) -> Delivery {
-    Delivery {
+/// A row of a claim, if it may be mailed.
+fn delivery(row: &Row) -> Option<Delivery> {
+    Some(Delivery {
         token: row.get("token"),
-        action: (row.get("number"), row.get("path"), row.get("code_signed")),
+        action: (row.get::<_, Option<i16>>("number")?, row.get("path"), row.get("code_signed")),
         secret: row.get("secret"),
         code: row.get("code"),
         email: row.get("email"),
         login: row.get("login"),
         dispatches: row.get("dispatches"),
-        place: (row.get("priority"), row.get("due_at")),
-    }
+        place: place(row),
+    })
+}
+
+fn place(row: &Row) -> Place {
+    (row.get("priority"), row.get("due_at"))
 }
 
 fn seconds(row: &Row, column: &str) -> Option<Duration> {

@@ -2,7 +2,9 @@
 
 use collector::floors::Floors;
 use collector::queue::{ALL, Claim, Queue};
+use daemon::session::Session;
 use testkit::Database;
+use tokio_postgres::types::ToSql;
 
 use crate::support::{QUEUE, end, log, session, sign_up, states};
 
@@ -187,6 +189,54 @@ async fn a_status_that_changes_during_the_claim_loses_no_mail() {
     assert_eq!(tokens(&queue.claim(10, &mut Floors::default()).await.unwrap()), [1]);
 }
 
+/// Runs one of the statements of a claim by itself, and returns the tokens of its rows.
+async fn run(session: &Session, name: &str, params: &[&(dyn ToSql + Sync)]) -> Vec<i64> {
+    let sql = ALL.into_iter().find(|sql| sql.name == name).unwrap();
+    let rows = session.rows(sql, params).await.unwrap();
+    rows.iter().map(|row| row.get("token")).collect()
+}
+
+#[tokio::test]
+async fn a_collector_that_dies_before_it_has_skipped_leaves_that_to_the_next() {
+    let db = Database::fresh().await.unwrap();
+    sign_up(&db, 1).await;
+    db.execute("UPDATE tokens SET expires_at = 1").await.unwrap();
+    let dead = session(&db, "collector").await;
+    let priorities: (&[i16], &[Option<std::time::SystemTime>]) = (&[5], &[None]);
+    let (backend, number) = (dead.backend(), dead.number());
+    let claim: [&(dyn ToSql + Sync); 6] =
+        [&backend, &number, &QUEUE, &10_i64, &priorities.0, &priorities.1];
+    assert_eq!(run(&dead, "claim", &claim).await, [1]);
+    assert_eq!((states(&db).await, log(&db).await), ("1:dispatched".to_owned(), String::new()));
+    end(&db, dead).await;
+    // Without a sender nobody could have been told, and it would be unconfirmed.
+    let _sender = session(&db, "sender").await;
+    let session = session(&db, "collector").await;
+    let queue = Queue::new(&session, QUEUE);
+    assert_eq!(queue.sweep(std::time::Duration::from_secs(30)).await.unwrap().released, 1);
+    assert!(tokens(&queue.claim(10, &mut Floors::default()).await.unwrap()).is_empty());
+    assert_eq!(log(&db).await, "1:skipped:the token has expired");
+}
+
+/// What the claim saw is not true any more when the skip looks, which says what is.
+#[tokio::test]
+async fn an_account_that_changes_between_claim_and_skip_is_mailed_and_no_one_elses_row_is_touched() {
+    let db = Database::fresh().await.unwrap();
+    sign_up(&db, 3).await;
+    let session = session(&db, "collector").await;
+    let queue = Queue::new(&session, QUEUE);
+    assert_eq!(tokens(&queue.claim(2, &mut Floors::default()).await.unwrap()), [1, 2]);
+    db.execute("UPDATE deliveries SET holder = -1 WHERE token = 2").await.unwrap();
+    let skip: [&(dyn ToSql + Sync); 3] =
+        [&session.backend(), &session.number(), &[1_i64, 2, 3].as_slice()];
+    assert_eq!(run(&session, "skip", &skip).await, [1]);
+    assert_eq!(states(&db).await, "1:pending 2:dispatched 3:pending");
+    let dispatches = "SELECT string_agg(dispatches::text, ' ' ORDER BY token) FROM deliveries";
+    assert_eq!(db.query_text(dispatches).await.unwrap(), "0 1 0", "it has not been lost");
+    assert_eq!(tokens(&queue.claim(10, &mut Floors::default()).await.unwrap()), [3, 1]);
+    assert_eq!(log(&db).await, "");
+}
+
 #[tokio::test]
 async fn rows_that_another_claim_is_taking_are_passed_over() {
     let db = Database::fresh().await.unwrap();
@@ -276,7 +326,7 @@ async fn a_statement_that_reaches_another_backend_is_refused_with_the_remedy() {
     let elsewhere = daemon::session::Sql { name: "elsewhere", ..claim };
     let not_ours = session.backend() + 1;
     let none: (&[i16], &[Option<std::time::SystemTime>]) = (&[5], &[None]);
-    let params: [&(dyn tokio_postgres::types::ToSql + Sync); 6] =
+    let params: [&(dyn ToSql + Sync); 6] =
         [&not_ours, &session.number(), &QUEUE, &1_i64, &none.0, &none.1];
     let trouble = session.rows(elsewhere, &params).await.unwrap_err();
     assert!(trouble.will_not_mend(), "{trouble}");
