@@ -4,7 +4,8 @@
 //! while somebody's long transaction pins them, entries that are dead. A backlog is claimed from
 //! where the last claim ended, priority by priority, instead of walking over them each time. Rows
 //! below a floor (released, or committed late) are found when the floors are dropped: once a second,
-//! and always before a claim may count as short. A priority that nobody knew of is found then, too, or by
+//! and always before a claim may count as short. While mails come one by one, each claim starts
+//! behind those that are on their way. A priority that nobody knew of is found then, too, or by
 //! the look that follows a short claim.
 
 use std::time::{Duration, Instant, SystemTime};
@@ -25,16 +26,24 @@ pub struct Floors {
     priorities: Vec<i16>,
     /// In the same order, the due time of the last row claimed in each.
     due: Vec<Option<SystemTime>>,
-    /// When the priorities were asked for.
+    /// When it was last known what is below the floors: the priorities were asked for, or a look
+    /// found that nothing is due.
     known_since: Option<Instant>,
+    /// It was the look.
+    nothing_due: bool,
     /// Since the last claim that was full the floors have been lowered a little.
     stepped_back: bool,
 }
 
 impl Floors {
-    /// Whether the priorities should be asked for before the next claim.
-    pub fn are_stale(&self, now: Instant) -> bool {
+    /// Whether the priorities should be asked for before the next claim. Where nothing was due there is
+    /// no backlog: that claim goes without floors, and nobody waits for an answer first.
+    pub fn are_stale(&mut self, now: Instant) -> bool {
         let trusted = self.known_since.is_some_and(|at| now < at + TRUSTED);
+        if !trusted && std::mem::take(&mut self.nothing_due) {
+            self.due.fill(None);
+            self.known_since = Some(now);
+        }
         self.priorities.is_empty() || (self.is_any() && !trusted)
     }
 
@@ -43,6 +52,7 @@ impl Floors {
         self.due = vec![None; priorities.len()];
         self.priorities = priorities;
         self.known_since = Some(now);
+        self.nothing_due = false;
     }
 
     /// The priorities, and their floors.
@@ -58,9 +68,10 @@ impl Floors {
         }
     }
 
-    /// A look has found that nothing is due: there is nothing to start behind.
-    pub fn lift(&mut self) {
-        self.due.fill(None);
+    /// A look everywhere has found that nothing is due, so what is below the floors is held or gone.
+    pub fn confirm(&mut self, now: Instant) {
+        self.known_since = Some(now);
+        self.nothing_due = true;
     }
 
     /// For a look that may trust the floors: the same, without floors when they are stale.
@@ -176,13 +187,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asleep_starts_anywhere_and_asks_for_nothing() {
+    fn what_was_asleep_for_long_starts_anywhere_and_asks_for_nothing() {
         let now = Instant::now();
         let mut floors = known(now);
         claimed(&mut floors, &[(5, 7)], 1);
-        floors.lift();
-        assert_eq!(floors.parameters(), (&[1, 5][..], &[None, None][..]));
+        floors.confirm(now + TRUSTED / 2);
         assert!(!floors.are_stale(now + TRUSTED));
+        assert_eq!(floors.parameters(), (&[1, 5][..], &[None, Some(at(7))][..]));
+        assert!(!floors.are_stale(now + 2 * TRUSTED));
+        assert_eq!(floors.parameters(), (&[1, 5][..], &[None, None][..]));
+        // Now there is a backlog.
+        claimed(&mut floors, &[(5, 8)], 1);
+        assert!(!floors.are_stale(now + 2 * TRUSTED));
+        assert_eq!(floors.parameters().1, [None, Some(at(8))]);
+        assert!(floors.are_stale(now + 3 * TRUSTED));
     }
 
     #[test]

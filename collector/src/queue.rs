@@ -231,7 +231,7 @@ impl<'a> Queue<'a> {
         floors.looked(&row.get::<_, Vec<i16>>("priorities"));
         let due: i64 = row.get("due");
         if everywhere && due == 0 {
-            floors.lift();
+            floors.confirm(Instant::now());
         }
         Ok(Look { due: saturating(due), next_due_in: seconds(&row, "next_due_in") })
     }

@@ -220,7 +220,8 @@ async fn a_collector_that_dies_before_it_has_skipped_leaves_that_to_the_next() {
 
 /// What the claim saw is not true any more when the skip looks, which says what is.
 #[tokio::test]
-async fn an_account_that_changes_between_claim_and_skip_is_mailed_and_no_one_elses_row_is_touched() {
+async fn an_account_that_changes_between_claim_and_skip_is_mailed_and_no_one_elses_row_is_touched()
+{
     let db = Database::fresh().await.unwrap();
     sign_up(&db, 3).await;
     let session = session(&db, "collector").await;

@@ -9,6 +9,7 @@ use std::time::{Instant, UNIX_EPOCH};
 
 use anyhow::Context;
 use testkit::{Pipeline, Postgres, Role};
+use tokio::sync::oneshot;
 use tokio_postgres::{AsyncMessage, NoTls};
 
 use super::options::Options;
@@ -138,14 +139,19 @@ impl Latency {
     /// From each commit to its notification, at a client that does nothing but LISTEN.
     pub(super) async fn listen(&self, rate: u32, sign_ups: u64) -> anyhow::Result<Vec<f64>> {
         self.start_over().await?;
-        let heard = listener(self.world.url_as(Role::Collector))?;
+        let (heard, stop) = listener(self.world.url_as(Role::Collector))?;
         heard.recv_timeout(PATIENCE).context("LISTEN")?;
         let committed = self.notifying.at_rate(rate, sign_ups).await?;
-        since(&committed, &heard)
+        let times = since(&committed, &heard);
+        drop(stop);
+        times
     }
 
-    /// Nobody's mail waits, and nobody runs.
+    /// Nobody's mail waits, and nobody runs. Each notification wakes every session of the database
+    /// that listens, whatever it listens to.
     async fn start_over(&self) -> anyhow::Result<()> {
+        let alone = "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE query = 'LISTEN bench')";
+        self.world.until(alone).await?;
         self.world.forget().await?;
         let sql = "DELETE FROM holders";
         self.world.admin.batch_execute(sql).await.context(sql)?;
@@ -191,10 +197,11 @@ fn addresses(from: ChildStdout) -> anyhow::Result<Receiver<(u64, Instant)>> {
     Ok(seen)
 }
 
-/// A LISTEN of one's own, on a thread and runtime of its own. The first thing that it says is that it
-/// listens.
-fn listener(url: String) -> anyhow::Result<Receiver<(u64, Instant)>> {
+/// A LISTEN of one's own, on a thread and runtime of its own, until the other end of `stop` is dropped.
+/// The first thing that it says is that it listens.
+fn listener(url: String) -> anyhow::Result<(Receiver<(u64, Instant)>, oneshot::Sender<()>)> {
     let (tell, heard) = channel();
+    let (stop, mut stopped) = oneshot::channel();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let listen = async move {
         let (client, mut connection) = tokio_postgres::connect(&url, NoTls).await?;
@@ -210,10 +217,8 @@ fn listener(url: String) -> anyhow::Result<Receiver<(u64, Instant)>> {
                 message = message => match message {
                     Some(Ok(AsyncMessage::Notification(news))) => {
                         let at = Instant::now();
-                        // Nobody waits any more: that was all.
-                        let Some(number) = number(news.payload()) else { continue };
-                        if tell.send((number, at)).is_err() {
-                            return Ok(());
+                        if let Some(number) = number(news.payload()) {
+                            let _ = tell.send((number, at));
                         }
                     }
                     Some(Ok(_)) => {}
@@ -221,6 +226,7 @@ fn listener(url: String) -> anyhow::Result<Receiver<(u64, Instant)>> {
                     None => return Ok(()),
                 },
                 failed = &mut asked => return failed,
+                _ = &mut stopped => return Ok(()),
             }
         }
     };
@@ -228,5 +234,5 @@ fn listener(url: String) -> anyhow::Result<Receiver<(u64, Instant)>> {
         let _: anyhow::Result<()> = runtime.block_on(listen);
     };
     std::thread::Builder::new().name("listen".into()).spawn(run).context("start a thread")?;
-    Ok(heard)
+    Ok((heard, stop))
 }
