@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 /// How often an awake collector looks.
 const AWAKE_POLL: Duration = Duration::from_millis(5);
-/// With so many due at a time it may look half as often.
+/// With so many due at a time it may look half as often, with twice as many a quarter as often.
 const MANY: u32 = 20;
 /// How soon, and at most how late, it looks again when it could not arm.
 const POLL_FIRST: Duration = Duration::from_millis(10);
@@ -108,7 +108,7 @@ impl Batcher {
 
     /// How far a look should count.
     pub fn look_limit(&self) -> u32 {
-        self.limit.saturating_mul(BATCHES_AHEAD)
+        self.limit.saturating_mul(BATCHES_AHEAD).max(ROWS_AHEAD)
     }
 
     /// The next thing to do.
@@ -207,8 +207,12 @@ impl Batcher {
             self.opened.get_or_insert(now);
         }
         self.awake = self.awake && self.heat.level(now) > HEAT_SLEEPY;
+        let many = MANY.max(self.limit);
         self.poll = match (self.awake, self.armed) {
-            (true, _) if due >= MANY.max(self.limit) => 2 * AWAKE_POLL,
+            // There are more than were counted.
+            (true, _) if due >= self.look_limit() => Duration::ZERO,
+            (true, _) if due >= many.saturating_mul(2) => 4 * AWAKE_POLL,
+            (true, _) if due >= many => 2 * AWAKE_POLL,
             (true, _) => AWAKE_POLL,
             (false, true) => POLL_FIRST,
             (false, false) => (self.poll * 2).clamp(POLL_FIRST, POLL_MAX),
@@ -525,6 +529,24 @@ mod tests {
             now = batcher.poll_at;
             look(&mut batcher, 3, false, now);
         }
+    }
+
+    #[test]
+    fn awake_it_asks_more_rarely_the_more_it_finds_and_at_once_when_there_is_more() {
+        let (mut batcher, mut now) = asleep(10, TIMEOUT);
+        while batcher.step(now) != Step::Disarm {
+            batcher.noticed(now);
+        }
+        batcher.disarmed();
+        for (due, wait) in [(9, 5), (19, 5), (20, 10), (39, 10), (40, 20), (99, 20), (100, 0)] {
+            now = batcher.poll_at;
+            look(&mut batcher, due, false, now);
+            while let Step::Claim(rows) = batcher.step(now) {
+                batcher.claimed(rows, rows, now);
+            }
+            assert_eq!(batcher.poll_at, now + Duration::from_millis(wait), "{due}");
+        }
+        assert_eq!(batcher.step(now), Step::Look { arm: false });
     }
 
     /// It never waits, and so hears of nothing: each look finds what came during the last claim.
