@@ -32,7 +32,8 @@ WITH taken AS (
 )
 SELECT
     d.token, k.number, k.path, k.code_signed, t.secret, t.code,
-    convert_to(a.email, e.encoding) AS email, convert_to(a.login, e.encoding) AS login,
+    CASE WHEN k.number IS NOT NULL THEN convert_to(a.email, e.encoding) END AS email,
+    CASE WHEN k.number IS NOT NULL THEN convert_to(a.login, e.encoding) END AS login,
     d.dispatches::integer AS dispatches, d.priority, d.due_at, now() AS claimed_at
 FROM taken AS d
 LEFT JOIN LATERAL (

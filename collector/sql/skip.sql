@@ -1,9 +1,9 @@
 -- Skip: deliveries of ours that may not be mailed are gone, with a reason, or pending again.
 --
 -- $1 our backend, $2 our holder number, $3 tokens.
--- Returns each row that was dealt with, and why.
--- Crash before the commit: we still hold them; they are claimed and skipped again.
--- A row that somebody keeps locked is left to us, and comes back as lost on the way.
+-- Returns each row that was dealt with, and why; and, without a reason, each that somebody keeps locked,
+-- so that it is still ours to skip.
+-- Crash before the commit: we still hold them, and release finds them.
 WITH examined AS MATERIALIZED (
     SELECT
         c.token, t.account, k.statuses,
@@ -81,4 +81,9 @@ logged AS (
 SELECT v.token, v.reason, (
     SELECT count(mailroom_wake(q.queue)::text) FROM (SELECT DISTINCT a.queue FROM again AS a) AS q
 ) AS woken
-FROM verdicts AS v;
+FROM verdicts AS v
+UNION ALL
+SELECT d.token, NULL, NULL
+FROM examined AS e JOIN deliveries AS d ON d.token BETWEEN e.token AND e.token
+WHERE d.holder = $2::integer AND d.state = 'dispatched'
+  AND NOT EXISTS (SELECT FROM verdicts AS v WHERE v.token = d.token);

@@ -5,6 +5,7 @@
 --   dispatched, not begun for 60 s (doubling each time), while a sender lives: lost on the way
 --   sending, its sender gone for the grace: may have been sent, and is counted as ambiguous
 --   the token has expired, and it was sending, or no sender lives that could tell: unconfirmed
+--   the token had expired when it was claimed: no line was written, so skip's business, or pending again
 --
 -- First the numbers that are gone: known before this statement began, and not locked by anyone now,
 -- so their sessions have ended, for ever. Then their rows, by those numbers. "Not held by the living" would be wrong: a row that changes
@@ -39,6 +40,7 @@ senders AS MATERIALIZED (
 held AS MATERIALIZED (
     SELECT d.token, d.state, t.id IS NULL AS deleted,
         t.id IS NULL OR t.expires_at <= extract(epoch FROM now()) AS expired,
+        (t.expires_at <= floor(extract(epoch FROM d.dispatched_at))) IS true AS unwritten,
         gone.missing_since, gone.number IS NOT NULL AS abandoned
     FROM deliveries AS d
     LEFT JOIN gone ON gone.number = d.holder
@@ -47,14 +49,16 @@ held AS MATERIALIZED (
 ),
 taken AS MATERIALIZED (
     SELECT d.token, d.action, d.promised_at, d.state, d.attempts, h.deleted,
-        h.expired AND (d.state = 'sending' OR NOT s.live) AS over,
+        h.expired AND (d.state = 'sending' OR NOT (s.live OR h.unwritten)) AS over,
         d.state = 'dispatched' AND NOT h.abandoned AND s.live AS lost
     FROM held AS h CROSS JOIN senders AS s
     JOIN deliveries AS d ON d.token = h.token
     LEFT JOIN gone ON gone.number = d.holder
     WHERE (d.state = 'dispatched' AND (
             gone.number IS NOT NULL
-            OR (h.expired AND NOT s.live)
+            -- A living collector is given the time to skip what it may not hand over.
+            OR (h.expired AND NOT (s.live OR h.unwritten)
+                AND d.dispatched_at < now() - interval '60 seconds')
             OR (s.live AND d.dispatched_at
                 < now() - interval '60 seconds' * power(2, least(d.dispatches, 12) - 1))
         )) OR (d.state = 'sending' AND gone.missing_since <= now() - $4::float8 * interval '1 second')

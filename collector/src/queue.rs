@@ -58,13 +58,15 @@ pub struct Delivery {
 
 /// The answer to a claim.
 pub struct Claim {
-    /// Rows claimed, `ours` and those that may not be mailed. Fewer than asked for: nothing else is due,
-    /// if `everywhere`.
+    /// Rows claimed. Fewer than asked for: nothing else is due, if `everywhere` (but for a row that has
+    /// just been changed by another).
     pub examined: u32,
     /// Whether it looked everywhere, and not only above floors.
     pub everywhere: bool,
     /// Those to hand over, in that order.
     pub ours: Vec<Delivery>,
+    /// The tokens of those that may not be mailed and could not be [skipped](Queue::skip) yet.
+    pub barred: Vec<i64>,
     /// When the claim was made, by the database's clock.
     pub claimed_at: SystemTime,
 }
@@ -102,11 +104,13 @@ pub struct Predecessors {
     pub sessions: Vec<Former>,
     /// [`Claim::claimed_at`] of the last claim whose rows went to stdout.
     pub claimed_at: SystemTime,
+    /// Of what was claimed, that which may not be mailed and has not been skipped yet.
+    pub barred: Vec<i64>,
 }
 
 impl Default for Predecessors {
     fn default() -> Self {
-        Self { sessions: Vec::new(), claimed_at: SystemTime::UNIX_EPOCH }
+        Self { sessions: Vec::new(), claimed_at: SystemTime::UNIX_EPOCH, barred: Vec::new() }
     }
 }
 
@@ -128,7 +132,7 @@ impl<'a> Queue<'a> {
         Ok((row.get("channel"), row.get("queue_exists")))
     }
 
-    /// Claims up to `limit` due deliveries, and skips those it meets that may not be mailed.
+    /// Claims up to `limit` due deliveries, and skips those of them that may not be mailed.
     pub async fn claim(&self, limit: u32, floors: &mut Floors) -> Result<Claim, Trouble> {
         let now = Instant::now();
         if floors.are_stale(now) {
@@ -157,18 +161,24 @@ impl<'a> Queue<'a> {
         // The statement promises no order.
         ours.sort_by_key(|delivery| delivery.place);
         if !barred.is_empty() {
-            self.skip(&barred).await?;
+            barred = self.skip(&barred).await?;
         }
-        Ok(Claim { examined, everywhere, ours, claimed_at })
+        Ok(Claim { examined, everywhere, ours, barred, claimed_at })
     }
 
-    /// Deals with deliveries of ours that may not be mailed.
-    async fn skip(&self, tokens: &[i64]) -> Result<(), Trouble> {
+    /// Deals with deliveries of ours that may not be mailed. Returns those that somebody keeps locked:
+    /// they are still ours, and to be skipped later.
+    pub async fn skip(&self, tokens: &[i64]) -> Result<Vec<i64>, Trouble> {
         let (backend, number) = self.me();
         let rows = self.session.rows(SKIP, &[&backend, &number, &tokens]).await?;
         let mut reasons: Vec<(&str, u32)> = Vec::new();
+        let mut left = Vec::new();
         for row in &rows {
-            let (delivery, reason): (i64, &str) = (row.get("token"), row.get("reason"));
+            let delivery: i64 = row.get("token");
+            let Some(reason) = row.get::<_, Option<&str>>("reason") else {
+                left.push(delivery);
+                continue;
+            };
             tracing::debug!(delivery, reason, "delivery_skipped");
             match reasons.iter_mut().find(|(known, _)| *known == reason) {
                 Some((_, deliveries)) => *deliveries += 1,
@@ -178,7 +188,7 @@ impl<'a> Queue<'a> {
         for (reason, deliveries) in reasons {
             tracing::info!(deliveries, reason, "deliveries_skipped");
         }
-        Ok(())
+        Ok(left)
     }
 
     /// Deliveries of ours that can never be written have failed, each with its reason.

@@ -129,7 +129,7 @@ impl<'a> Work<'a> {
             tracing::info!(former = former.number, kept, released, "took_over");
         }
         self.predecessors.sessions.clear();
-        Ok(())
+        self.skip().await
     }
 
     async fn work(&mut self, session: &Session, shutdown: &Shutdown) -> Result<Infallible, End> {
@@ -208,15 +208,18 @@ impl<'a> Work<'a> {
         batcher: &mut Batcher,
         sweeps: &mut Sweeps,
     ) -> Result<(), End> {
-        let Claim { examined, everywhere, ours, claimed_at } =
+        let Claim { examined, everywhere, ours, barred, claimed_at } =
             self.queue.claim(asked, &mut self.floors).await?;
         crash_point!("claimed");
         // A claim above floors does not count as short.
         batcher.claimed(asked, if everywhere { examined } else { asked }, Instant::now());
+        if examined > 0 {
+            sweeps.held(Instant::now());
+        }
+        self.predecessors.barred.extend(barred);
         if ours.is_empty() {
             return Ok(());
         }
-        sweeps.held(Instant::now());
         let mut bytes = Vec::new();
         let limit = usize::try_from(self.config.batch_limit).unwrap_or(usize::MAX);
         let (rows, lines, rejected) =
@@ -252,6 +255,14 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
+    /// What may not be mailed, and was locked by somebody when it was to be skipped.
+    async fn skip(&mut self) -> Result<(), Trouble> {
+        if !self.predecessors.barred.is_empty() {
+            self.predecessors.barred = self.queue.skip(&self.predecessors.barred).await?;
+        }
+        Ok(())
+    }
+
     /// What cannot be written has failed, and says why.
     async fn reject(&self, rejected: &[Rejected]) -> Result<(), Trouble> {
         if rejected.is_empty() {
@@ -281,7 +292,8 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    async fn sweep(&self, sweeps: &mut Sweeps, batcher: &mut Batcher) -> Result<(), Trouble> {
+    async fn sweep(&mut self, sweeps: &mut Sweeps, batcher: &mut Batcher) -> Result<(), Trouble> {
+        self.skip().await?;
         let sweep = self.queue.sweep(GRACE).await?;
         crash_point!("swept");
         let now = Instant::now();

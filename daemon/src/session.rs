@@ -161,8 +161,8 @@ impl Session {
         // Every statement of ours reads few rows through an index, out of tables that may have grown
         // a hundredfold since they were last analysed: the planner shall not guess otherwise.
         let mut settings = String::from(
-            "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; \
-             SET enable_bitmapscan = off; SET enable_memoize = off; SET jit = off; \
+            "SET enable_seqscan = off; SET enable_tidscan = on; SET enable_hashjoin = off; \
+             SET enable_mergejoin = off; SET enable_bitmapscan = off; SET enable_memoize = off; SET jit = off; \
              SET plan_cache_mode = force_generic_plan;",
         );
         // The result of a send is durable before it counts, whatever the role is set to.

@@ -17,8 +17,9 @@ pub const REPEATS_MAX: u32 = 5;
 
 /// What we ask reads few rows through an index, out of tables that may have grown a hundredfold since
 /// they were last analysed: the planner shall not guess otherwise. As for the two halves.
-pub const SPARING: &str = "SET enable_seqscan = off; SET enable_hashjoin = off; \
-    SET enable_mergejoin = off; SET enable_bitmapscan = off; SET enable_memoize = off; \
+pub const SPARING: &str = "SET enable_seqscan = off; SET enable_tidscan = on; \
+    SET enable_hashjoin = off; SET enable_mergejoin = off; \
+    SET enable_bitmapscan = off; SET enable_memoize = off; \
     SET jit = off; SET plan_cache_mode = force_generic_plan";
 
 /// Whoever stops us between two statements (Ctrl-Z) keeps no locks on users' tokens for longer; the

@@ -4,8 +4,7 @@
 -- $5 attempts, $6 provider's ids, in the same order.
 -- Durable before it returns how many were recorded; if not all, settle_late records the rest. As it
 -- takes each row away with what it logs, none is logged twice.
--- Rows are locked as they are deleted, in the order of their tokens. OFFSET 0 and BETWEEN: as in the
--- collector's claim (ADR 12).
+-- Rows are locked as they are deleted, in the order of their tokens. OFFSET 0 and BETWEEN: ADR 12.
 WITH gone AS (
     DELETE FROM deliveries AS d
     USING (

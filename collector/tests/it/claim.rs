@@ -209,13 +209,34 @@ async fn a_collector_that_dies_before_it_has_skipped_leaves_that_to_the_next() {
     assert_eq!(run(&dead, "claim", &claim).await, [1]);
     assert_eq!((states(&db).await, log(&db).await), ("1:dispatched".to_owned(), String::new()));
     end(&db, dead).await;
-    // Without a sender nobody could have been told, and it would be unconfirmed.
-    let _sender = session(&db, "sender").await;
     let session = session(&db, "collector").await;
     let queue = Queue::new(&session, QUEUE);
     assert_eq!(queue.sweep(std::time::Duration::from_secs(30)).await.unwrap().released, 1);
     assert!(tokens(&queue.claim(10, &mut Floors::default()).await.unwrap()).is_empty());
     assert_eq!(log(&db).await, "1:skipped:the token has expired");
+}
+
+/// Somebody looks at a row in psql, say. It is neither waited for nor forgotten.
+#[tokio::test]
+async fn what_is_locked_when_it_is_to_be_skipped_is_skipped_later() {
+    let db = Database::fresh().await.unwrap();
+    sign_up(&db, 2).await;
+    db.execute("UPDATE accounts SET status = 'suspended'").await.unwrap();
+    let session = session(&db, "collector").await;
+    let queue = Queue::new(&session, QUEUE);
+    let (backend, number) = (session.backend(), session.number());
+    let priorities: (&[i16], &[Option<std::time::SystemTime>]) = (&[5], &[None]);
+    let claim: [&(dyn ToSql + Sync); 6] =
+        [&backend, &number, &QUEUE, &10_i64, &priorities.0, &priorities.1];
+    assert_eq!(run(&session, "claim", &claim).await.len(), 2);
+    let other = db.client().await.unwrap();
+    other.batch_execute("BEGIN; SELECT FROM deliveries WHERE token = 1 FOR UPDATE").await.unwrap();
+    assert_eq!(queue.skip(&[1, 2]).await.unwrap(), [1]);
+    assert_eq!(log(&db).await, "2:skipped:the account is suspended");
+    other.batch_execute("ROLLBACK").await.unwrap();
+    assert_eq!(queue.skip(&[1]).await.unwrap(), [0_i64; 0]);
+    assert_eq!(states(&db).await, "");
+    assert_eq!(queue.skip(&[1]).await.unwrap(), [0_i64; 0], "it is nobody's any more");
 }
 
 /// What the claim saw is not true any more when the skip looks, which says what is.

@@ -124,7 +124,10 @@ async fn what_was_handed_over_and_never_acknowledged_ends_as_unconfirmed() {
     sign_up(&db, 2).await;
     let mine = session(&db, "collector").await;
     Queue::new(&mine, QUEUE).claim(10, &mut Floors::default()).await.unwrap();
-    db.execute("UPDATE tokens SET expires_at = 1 WHERE id = 1").await.unwrap();
+    let expire = "UPDATE tokens SET expires_at = floor(extract(epoch FROM now())) WHERE id = 1";
+    db.execute(expire).await.unwrap();
+    assert_eq!(sweep(&mine).await.unconfirmed, 0, "it may be skipped, or begun, any moment");
+    db.execute("UPDATE deliveries SET dispatched_at = now() - interval '61 s'").await.unwrap();
     let swept = sweep(&mine).await;
     assert_eq!((swept.unconfirmed, swept.held), (1, 1));
     assert_eq!(states(&db).await, "2:dispatched");
@@ -147,6 +150,29 @@ async fn an_expired_line_that_no_sender_began_is_claimed_again_and_says_expired(
     assert_eq!(sweep(&mine).await.released, 1);
     Queue::new(&mine, QUEUE).claim(10, &mut Floors::default()).await.unwrap();
     assert_eq!(log(&db).await, "1:skipped:the token has expired");
+}
+
+/// A claim takes what has expired, too, so that it can be skipped: nobody was handed that.
+#[tokio::test]
+async fn what_had_expired_when_it_was_claimed_is_never_unconfirmed() {
+    let db = Database::fresh().await.unwrap();
+    sign_up(&db, 2).await;
+    let mine = session(&db, "collector").await;
+    let other = session(&db, "collector").await;
+    db.execute(&format!(
+        "UPDATE tokens SET expires_at = extract(epoch FROM now()) - 3600;
+         UPDATE deliveries SET state = 'dispatched', holder = {},
+             dispatched_at = now() - interval '10 minutes'",
+        other.number(),
+    ))
+    .await
+    .unwrap();
+    let swept = sweep(&mine).await;
+    assert_eq!((swept.released, swept.unconfirmed, swept.held), (0, 0, 2), "it may be about to");
+    end(&db, other).await;
+    assert_eq!(sweep(&mine).await.released, 2);
+    Queue::new(&mine, QUEUE).claim(10, &mut Floors::default()).await.unwrap();
+    assert_eq!(log(&db).await, "1:skipped:the token has expired; 2:skipped:the token has expired");
 }
 
 /// The sweep waits for nobody: a row being begun or settled this moment is left to the living.

@@ -16,7 +16,8 @@ const SETTLE_LATE: &str = include_str!("../../../sender/sql/settle_late.sql");
 const SETTLE_REST: &str = include_str!("../../../sender/sql/settle_rest.sql");
 
 /// What a session of ours asks of the planner (`daemon/src/session.rs`).
-const SETTINGS: &str = "SET enable_seqscan = off; SET enable_hashjoin = off;
+const SETTINGS: &str = "SET enable_seqscan = off; SET enable_tidscan = on;
+    SET enable_hashjoin = off;
     SET enable_mergejoin = off; SET enable_bitmapscan = off; SET enable_memoize = off; SET jit = off;
     SET plan_cache_mode = force_generic_plan;";
 

@@ -33,13 +33,10 @@ pub fn parse(line: &[u8]) -> Result<Vec<Row>, LineError> {
         return Err(LineError::Row { row: 1, error: RowError::Action });
     }
     match count_fields(line)? {
-        fields if fields % FIELDS_PER_ROW != 0 => return Err(LineError::FieldCount(fields)),
-        fields if fields / FIELDS_PER_ROW > ROWS_PER_LINE_MAX => {
-            return Err(LineError::TooManyRows);
-        }
-        _ => {}
+        fields if fields % FIELDS_PER_ROW != 0 => Err(LineError::FieldCount(fields)),
+        fields if fields / FIELDS_PER_ROW > ROWS_PER_LINE_MAX => Err(LineError::TooManyRows),
+        fields => read_rows(&split(line, fields)?),
     }
-    read_rows(&split(line)?)
 }
 
 /// Counts the fields, and refuses quoting that csv would make sense of in its own way.
@@ -68,14 +65,13 @@ fn count_fields(line: &str) -> Result<usize, LineError> {
     if matches!(at, At::Quoted) { Err(LineError::UnterminatedQuote) } else { Ok(fields) }
 }
 
-fn split(line: &str) -> Result<StringRecord, LineError> {
-    let mut fields = StringRecord::new();
-    ReaderBuilder::new()
-        .has_headers(false)
-        .terminator(Terminator::Any(b'\n'))
-        .from_reader(line.as_bytes())
-        .read_record(&mut fields)
-        .map_err(|_| LineError::NotUtf8)?;
+fn split(line: &str, count: usize) -> Result<StringRecord, LineError> {
+    let mut reader =
+        ReaderBuilder::new().terminator(Terminator::Any(b'\n')).from_reader(line.as_bytes());
+    // Told what they are, it does not keep the first record as headers, twice.
+    reader.set_headers(StringRecord::new());
+    let mut fields = StringRecord::with_capacity(line.len(), count);
+    reader.read_record(&mut fields).map_err(|_| LineError::NotUtf8)?;
     Ok(fields)
 }
 

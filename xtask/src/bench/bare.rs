@@ -15,7 +15,8 @@ const BEGIN: &str = include_str!("../../../sender/sql/begin.sql");
 const SETTLE_SENT: &str = include_str!("../../../sender/sql/settle_sent.sql");
 
 /// What a session of ours asks for (`daemon/src/session.rs`).
-const SETTINGS: &str = "SET enable_seqscan = off; SET enable_hashjoin = off;
+const SETTINGS: &str = "SET enable_seqscan = off; SET enable_tidscan = on;
+    SET enable_hashjoin = off;
     SET enable_mergejoin = off; SET enable_bitmapscan = off; SET enable_memoize = off; SET jit = off;
     SET plan_cache_mode = force_generic_plan; SET default_transaction_isolation = 'read committed';
     SET row_security = off; SET client_connection_check_interval = 5000";
