@@ -15,37 +15,3 @@ pub fn keep_private() {
         _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     }
 }
-
-/// Gives the system back what has been freed, also where something that is in use lies above it. A
-/// program that is at rest after much work is then as small as before. Does nothing where the C library
-/// is not glibc.
-pub fn give_back() {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    #[expect(unsafe_code, reason = "nobody else offers it, and it touches only what is free")]
-    // SAFETY: malloc_trim(3) takes no pointer, may be called at any time, and by any thread.
-    unsafe {
-        libc::malloc_trim(0);
-    }
-}
-
-#[cfg(all(test, target_os = "linux", target_env = "gnu"))]
-mod tests {
-    use super::*;
-
-    fn anonymous_kb() -> u64 {
-        let status = std::fs::read_to_string("/proc/self/status").unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse().unwrap()
-    }
-
-    #[test]
-    fn what_is_free_below_something_in_use_is_given_back() {
-        let mut blocks: Vec<Vec<u8>> = (0..32_000).map(|_| vec![1; 1024]).collect();
-        let in_use = blocks.pop();
-        drop(blocks);
-        let kept = anonymous_kb();
-        give_back();
-        assert!(anonymous_kb() + 16_000 < kept, "{kept} KB, and {} KB", anonymous_kb());
-        drop(in_use);
-    }
-}

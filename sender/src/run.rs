@@ -10,7 +10,6 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use daemon::crash_point;
 use daemon::exit::{Exit, ExitExt};
-use daemon::memory;
 use daemon::shutdown::Shutdown;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -28,10 +27,6 @@ use crate::transport::{SendRate, Transport};
 
 /// How long a stop waits for PostgreSQL to record what is in hand.
 const STOP_TIMEOUT: Duration = Duration::from_secs(25);
-
-/// How long nothing has come before memory is given back. What is being handled is scattered over the heap,
-/// and what is freed between it stays with the C library, a little more with every burst.
-const AT_REST: Duration = Duration::from_millis(200);
 
 /// Sends what comes in until it ends or we are asked to stop.
 ///
@@ -105,7 +100,6 @@ async fn deliver<T: Transport, R: AsyncRead + Unpin>(
     let (halt, halted) = Shutdown::manual();
     let mut in_flight = FuturesUnordered::new();
     let mut failed: Option<anyhow::Error> = None;
-    let mut tidy = true;
     loop {
         if shutdown.is_requested() || failed.is_some() {
             // What has not begun stays where it is: the collector gets it back.
@@ -131,12 +125,7 @@ async fn deliver<T: Transport, R: AsyncRead + Unpin>(
                 }
             }
             () = courier.answered(), if reading && !may_start => {}
-            () = sleep(AT_REST), if !tidy && in_flight.is_empty() && waiting.is_empty() => {
-                memory::give_back();
-                tidy = true;
-            }
             input = reader.next(), if reading && waiting.is_empty() && may_start => {
-                tidy = false;
                 match input.context("read stdin").exit(Exit::Unavailable)? {
                     Input::Line(number, line) => match line::parse(&line) {
                         Ok(rows) => {

@@ -30,6 +30,9 @@ const NOTIFYING: &str = "WITH made AS (
         INSERT INTO accounts (email, login) VALUES ($1, $2) RETURNING email
     ) SELECT pg_notify('bench', made.email) FROM made";
 
+/// Who, and when it was seen of them.
+type Heard = Receiver<(u64, Instant)>;
+
 pub(super) struct Latency {
     pub(super) world: World,
     writers: Writers,
@@ -161,7 +164,7 @@ impl Latency {
 
 /// Milliseconds from the answer to each commit to what was seen of it, and when: less than nothing,
 /// if it was seen before the answer had reached the writer.
-fn since(committed: &[Committed], seen: &Receiver<(u64, Instant)>) -> anyhow::Result<Vec<f64>> {
+fn since(committed: &[Committed], seen: &Heard) -> anyhow::Result<Vec<f64>> {
     let mut when = HashMap::new();
     let missing = |when: &HashMap<u64, Instant>| {
         committed.iter().any(|committed| !when.contains_key(&committed.number))
@@ -181,7 +184,7 @@ fn since(committed: &[Committed], seen: &Receiver<(u64, Instant)>) -> anyhow::Re
 }
 
 /// The people on each line, and when it came.
-fn addresses(from: ChildStdout) -> anyhow::Result<Receiver<(u64, Instant)>> {
+fn addresses(from: ChildStdout) -> anyhow::Result<Heard> {
     let (tell, seen) = channel();
     let read = move || {
         for line in BufReader::new(from).lines() {
@@ -199,7 +202,7 @@ fn addresses(from: ChildStdout) -> anyhow::Result<Receiver<(u64, Instant)>> {
 
 /// A LISTEN of one's own, on a thread and runtime of its own, until the other end of `stop` is dropped.
 /// The first thing that it says is that it listens.
-fn listener(url: String) -> anyhow::Result<(Receiver<(u64, Instant)>, oneshot::Sender<()>)> {
+fn listener(url: String) -> anyhow::Result<(Heard, oneshot::Sender<()>)> {
     let (tell, heard) = channel();
     let (stop, mut stopped) = oneshot::channel();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
