@@ -83,7 +83,11 @@ SELECT v.token, v.reason, (
 ) AS woken
 FROM verdicts AS v
 UNION ALL
-SELECT d.token, NULL, NULL
-FROM examined AS e JOIN deliveries AS d ON d.token BETWEEN e.token AND e.token
-WHERE d.holder = $2::integer AND d.state = 'dispatched'
-  AND NOT EXISTS (SELECT FROM verdicts AS v WHERE v.token = d.token);
+SELECT l.token, NULL, NULL FROM (
+    SELECT e.token FROM examined AS e CROSS JOIN LATERAL (
+        SELECT 1 FROM deliveries AS d
+        WHERE d.token = e.token AND d.holder = $2::integer AND d.state = 'dispatched'
+        OFFSET 0
+    ) AS d
+    EXCEPT SELECT v.token FROM verdicts AS v
+) AS l;
