@@ -25,6 +25,12 @@ use crate::trouble::Trouble;
 /// session is given up; the next one ends what is left of it.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// What each session of ours asks of the planner. Our statements read few rows, by their keys, out of
+/// tables that may have grown a hundredfold since they were last analysed: it shall not guess otherwise.
+pub const SPARING: &str = "SET enable_seqscan = off; SET enable_bitmapscan = off; \
+    SET enable_tidscan = on; SET enable_hashjoin = off; SET enable_mergejoin = off; \
+    SET enable_memoize = off; SET jit = off; SET plan_cache_mode = force_generic_plan";
+
 /// Deadlocks and serialization failures in a row before one is reported. They need another
 /// program's locks to happen at all.
 const REPEATS_MAX: u32 = 5;
@@ -158,13 +164,7 @@ impl Session {
         identity: &Identity,
         channel: Option<&str>,
     ) -> Result<(), Trouble> {
-        // Every statement of ours reads few rows through an index, out of tables that may have grown
-        // a hundredfold since they were last analysed: the planner shall not guess otherwise.
-        let mut settings = String::from(
-            "SET enable_seqscan = off; SET enable_tidscan = on; SET enable_hashjoin = off; \
-             SET enable_mergejoin = off; SET enable_bitmapscan = off; SET enable_memoize = off; SET jit = off; \
-             SET plan_cache_mode = force_generic_plan;",
-        );
+        let mut settings = format!("{SPARING};");
         // The result of a send is durable before it counts, whatever the role is set to.
         settings.push_str(
             "SELECT set_config('synchronous_commit', 'on', false)

@@ -5,7 +5,7 @@ use std::ops::Deref;
 
 use daemon::exit::{Exit, ExitExt};
 use daemon::postgres::{ConnectError, Connected, Target};
-use daemon::session::Sql;
+use daemon::session::{SPARING, Sql};
 use daemon::trouble::Trouble;
 use tokio::task::JoinHandle;
 use tokio_postgres::error::DbError;
@@ -14,13 +14,6 @@ use tokio_postgres::{AsyncMessage, Client, Row};
 
 /// Deadlocks in a row before one is reported; they need another program's locks to happen at all.
 pub const REPEATS_MAX: u32 = 5;
-
-/// What we ask reads few rows through an index, out of tables that may have grown a hundredfold since
-/// they were last analysed: the planner shall not guess otherwise. As for the two halves.
-pub const SPARING: &str = "SET enable_seqscan = off; SET enable_tidscan = on; \
-    SET enable_hashjoin = off; SET enable_mergejoin = off; \
-    SET enable_bitmapscan = off; SET enable_memoize = off; \
-    SET jit = off; SET plan_cache_mode = force_generic_plan";
 
 /// Whoever stops us between two statements (Ctrl-Z) keeps no locks on users' tokens for longer; the
 /// server ends the session, and what was begun is undone.

@@ -10,8 +10,7 @@
 -- is dispatched already, and what is left out here is not seen again for a minute.
 -- Crash before the commit: nothing happened. After it: we hold the rows until our session ends.
 --
--- Rows are locked as they are changed, in the order of their tokens. OFFSET 0 and BETWEEN: ADR
--- 12.
+-- Rows are locked as they are changed, in the order of their tokens. OFFSET 0 and BETWEEN: ADR 12.
 WITH me AS MATERIALIZED (
     SELECT floor(extract(epoch FROM now()))::bigint + $6::bigint AS second
     WHERE mailroom_session($1::integer)

@@ -1,5 +1,6 @@
 //! What was, and what is not due yet, slows nothing down.
 
+use daemon::session::SPARING;
 use serde_json::Value;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
@@ -15,12 +16,6 @@ const SETTLE_SENT: &str = include_str!("../../../sender/sql/settle_sent.sql");
 const SETTLE_LATE: &str = include_str!("../../../sender/sql/settle_late.sql");
 const SETTLE_REST: &str = include_str!("../../../sender/sql/settle_rest.sql");
 
-/// What a session of ours asks of the planner (`daemon/src/session.rs`).
-const SETTINGS: &str = "SET enable_seqscan = off; SET enable_tidscan = on;
-    SET enable_hashjoin = off;
-    SET enable_mergejoin = off; SET enable_bitmapscan = off; SET enable_memoize = off; SET jit = off;
-    SET plan_cache_mode = force_generic_plan;";
-
 /// A claim asks for so many rows.
 const LIMIT: u64 = 10;
 
@@ -32,7 +27,7 @@ async fn known_to_be_empty(world: &World) {
 /// A session with our statements prepared and planned, for what its tables hold now.
 async fn session(world: &World) -> Client {
     let client = world.db.client().await.unwrap();
-    client.batch_execute(SETTINGS).await.unwrap();
+    client.batch_execute(SPARING).await.unwrap();
     let sql = format!(
         "PREPARE claim (integer, integer, text, bigint, smallint[], timestamptz[]) AS {CLAIM}
          PREPARE skip (integer, integer, bigint[]) AS {SKIP}

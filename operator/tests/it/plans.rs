@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use operator::database::SPARING;
+use daemon::session::SPARING;
 use serde_json::Value;
 use testkit::{Database, Postgres};
 

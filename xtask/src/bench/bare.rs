@@ -3,6 +3,7 @@
 
 use anyhow::{Context, ensure};
 use collector::floors::Floors;
+use daemon::session::SPARING;
 use std::time::Instant;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, NoTls, Row, Statement};
@@ -14,11 +15,8 @@ const CLAIM: &str = include_str!("../../../collector/sql/claim.sql");
 const BEGIN: &str = include_str!("../../../sender/sql/begin.sql");
 const SETTLE_SENT: &str = include_str!("../../../sender/sql/settle_sent.sql");
 
-/// What a session of ours asks for (`daemon/src/session.rs`).
-const SETTINGS: &str = "SET enable_seqscan = off; SET enable_tidscan = on;
-    SET enable_hashjoin = off;
-    SET enable_mergejoin = off; SET enable_bitmapscan = off; SET enable_memoize = off; SET jit = off;
-    SET plan_cache_mode = force_generic_plan; SET default_transaction_isolation = 'read committed';
+/// What a session of ours asks for besides ([`SPARING`]), on its connection (`daemon/src/postgres/`).
+const SETTINGS: &str = "SET default_transaction_isolation = 'read committed';
     SET row_security = off; SET client_connection_check_interval = 5000";
 
 /// A holder that was never registered: nobody else looks.
@@ -42,7 +40,7 @@ impl Bare {
     pub(super) async fn connect(url: &str) -> anyhow::Result<Bare> {
         let (client, connection) = tokio_postgres::connect(url, NoTls).await.context("connect")?;
         tokio::spawn(connection);
-        client.batch_execute(SETTINGS).await.context("make settings")?;
+        client.batch_execute(&format!("{SPARING}; {SETTINGS}")).await.context("make settings")?;
         let backend = client.query_one("SELECT pg_backend_pid()", &[]).await?.get(0);
         Ok(Bare {
             priorities: client.prepare(PRIORITIES).await.context("priorities")?,
