@@ -13,10 +13,12 @@ use super::world::World;
 
 /// The default limit of a batch, a large one, and how many mails each has.
 const BATCHES: [(u32, u64); 2] = [(10, 20_000), (500, 100_000)];
+/// The batches of the pipe that is watched when it is idle.
+const IDLE_LIMIT: u32 = 10;
 /// After the last mail a sweep makes sure that nothing is held any more, five seconds later.
 const LAST_SWEEP: Duration = Duration::from_secs(7);
-/// How long the idle pipe is watched, in seconds.
-const WATCHED: f64 = 10.0;
+/// How long the idle pipe is watched in each round, in seconds.
+const WATCHED: f64 = 5.0;
 const ROLES: [&str; 2] = ["mailroom_collector", "mailroom_sender"];
 
 /// PostgreSQL's and the two halves' counters.
@@ -45,7 +47,15 @@ pub(super) async fn measure(options: &Options) -> anyhow::Result<Section> {
             world.admin.batch_execute(sql).await.context(sql)?;
         }
         let costs = Costs { server: &server, world, counts, limit, mails: options.of(mails) };
-        costs.measure(options, &mut section).await?;
+        for _ in 0..options.rounds {
+            costs.round(&mut section).await?;
+        }
+        for words in costs.statements(options.rounds).await? {
+            section.note(words);
+        }
+        if limit == IDLE_LIMIT {
+            costs.idle(options, &mut section).await?;
+        }
     }
     Ok(section)
 }
@@ -59,20 +69,32 @@ struct Costs<'a> {
 }
 
 impl Costs<'_> {
-    async fn measure(&self, options: &Options, section: &mut Section) -> anyhow::Result<()> {
+    /// Both halves, when they have nothing to do yet.
+    async fn pipe(&self) -> anyhow::Result<Pipeline> {
         let Costs { world, limit, mails, .. } = self;
         world.waiting(*mails).await?;
         world.forget().await?;
         let pipe = Pipeline::spawn(world.collector(*limit), world.sender())?;
         world.until("SELECT count(DISTINCT kind) = 2 FROM holders").await?;
         world.asleep().await?;
-        let last = world.waiting(*mails).await?;
-        let before = self.counters(&pipe).await?;
-        world.wake().await?;
+        Ok(pipe)
+    }
+
+    async fn drained(&self, pipe: &Pipeline, last: i64) -> anyhow::Result<()> {
+        self.world.wake().await?;
         // Seldom looked at: that costs the server, too.
         tokio::time::sleep(Duration::from_millis(200)).await;
-        let recorded = world.all_recorded(last).await;
-        recorded.with_context(|| pipe.collector.stderr() + &pipe.sender.stderr())?;
+        let recorded = self.world.all_recorded(last).await;
+        recorded.with_context(|| pipe.collector.stderr() + &pipe.sender.stderr())
+    }
+
+    async fn round(&self, section: &mut Section) -> anyhow::Result<()> {
+        let Costs { world, limit, mails, .. } = self;
+        let pipe = self.pipe().await?;
+        let [dead_before, cold_before] = self.row_versions().await?;
+        let last = world.waiting(*mails).await?;
+        let before = self.counters(&pipe).await?;
+        self.drained(&pipe, last).await?;
         let after = self.counters(&pipe).await?;
         let per_mail = |what: &str, unit, before: f64, after: f64| {
             let value = (after - before) / count(*mails);
@@ -93,12 +115,6 @@ impl Costs<'_> {
                 section.add(per_mail(&format!("{half}'s queries"), "", before, after));
             }
         }
-        if *limit == 10 {
-            self.idle(&pipe, options, section).await?;
-        }
-        for words in self.statements().await? {
-            section.note(words);
-        }
         // The sessions tell what they did when they end.
         drop(pipe);
         world
@@ -107,22 +123,38 @@ impl Costs<'_> {
             WHERE s.usename IN ('mailroom_collector', 'mailroom_sender')",
             )
             .await?;
-        let dead = "SELECT sum(n_tup_upd + n_tup_del)::float8 FROM pg_stat_user_tables";
-        section.add(per_mail("dead row versions", "", 0.0, world.number(dead).await?));
-        let cold = "SELECT sum(n_tup_upd - n_tup_hot_upd)::float8 FROM pg_stat_user_tables";
-        section.add(per_mail("updates that were not HOT", "", 0.0, world.number(cold).await?));
+        let [dead, cold] = self.row_versions().await?;
+        section.add(per_mail("dead row versions", "", dead_before, dead));
+        section.add(per_mail("updates that were not HOT", "", cold_before, cold));
         Ok(())
     }
 
+    /// Row versions that are dead, and those of them that were not updated in place.
+    async fn row_versions(&self) -> anyhow::Result<[f64; 2]> {
+        let dead = "SELECT sum(n_tup_upd + n_tup_del)::float8 FROM pg_stat_user_tables";
+        let cold = "SELECT sum(n_tup_upd - n_tup_hot_upd)::float8 FROM pg_stat_user_tables";
+        Ok([self.world.number(dead).await?, self.world.number(cold).await?])
+    }
+
     /// Nobody signs up: what do the two do all the same?
-    async fn idle(
+    async fn idle(&self, options: &Options, section: &mut Section) -> anyhow::Result<()> {
+        let pipe = self.pipe().await?;
+        let last = self.world.waiting(self.mails).await?;
+        self.drained(&pipe, last).await?;
+        self.world.asleep().await?;
+        tokio::time::sleep(LAST_SWEEP).await;
+        for _ in 0..options.rounds {
+            self.watch(&pipe, options, section).await?;
+        }
+        Ok(())
+    }
+
+    async fn watch(
         &self,
         pipe: &Pipeline,
         options: &Options,
         section: &mut Section,
     ) -> anyhow::Result<()> {
-        self.world.asleep().await?;
-        tokio::time::sleep(LAST_SWEEP).await;
         let seconds = options.seconds(WATCHED);
         let minute = 60.0 / seconds;
         let halves = [("collector", &pipe.collector), ("sender", &pipe.sender)];
@@ -133,12 +165,12 @@ impl Costs<'_> {
         for (((half, _), before), after) in halves.into_iter().zip(before.0).zip(after.0) {
             let name = format!("idle: {half}'s wake-ups");
             let figure = Figure::new(name, "a minute", vec![(after - before) * minute]);
-            section.add(figure.aim(Aim::AtMost(0.0)));
+            section.add(figure.aim(Aim::Never));
         }
         if let (Some(before), Some(after)) = (before.1, after.1) {
             let asked: f64 = after.iter().sum::<f64>() - before.iter().sum::<f64>();
             let figure = Figure::new("idle: queries of both", "a minute", vec![asked * minute]);
-            section.add(figure.aim(Aim::AtMost(0.0)));
+            section.add(figure.aim(Aim::Never));
         }
         Ok(())
     }
@@ -174,7 +206,7 @@ impl Costs<'_> {
     }
 
     /// What each statement of ours took PostgreSQL, without the way to it.
-    async fn statements(&self) -> anyhow::Result<Vec<String>> {
+    async fn statements(&self, rounds: usize) -> anyhow::Result<Vec<String>> {
         if !self.counts {
             return Ok(Vec::new());
         }
@@ -187,7 +219,8 @@ impl Costs<'_> {
                AND s.dbid = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
              GROUP BY 1 ORDER BY sum(s.total_exec_time) DESC LIMIT 5"
         );
-        let rows = self.world.admin.query(&sql, &[&count(self.mails)]).await.context(sql)?;
+        let mails = count(self.mails * u64::try_from(rounds)?);
+        let rows = self.world.admin.query(&sql, &[&mails]).await.context(sql)?;
         let words = rows.iter().map(|row| {
             let (name, calls): (Option<String>, i64) = (row.get(0), row.get(1));
             let (per_mail, mean): (f64, f64) = (row.get(2), row.get(3));

@@ -21,8 +21,17 @@ const GROWTH_MAX: f64 = 0.1;
 
 pub(super) async fn measure(server: &Postgres, options: &Options) -> anyhow::Result<Section> {
     let mut section = Section::new(6, "Memory: each half, and both in 6 MiB");
-    let [few, many] = STRETCHES.map(|mails| options.of(mails));
     let world = World::new(server).await?;
+    for _ in 0..options.rounds {
+        round(&world, options, &mut section).await?;
+    }
+    small_memory::measure(server, options, &mut section).await?;
+    Ok(section)
+}
+
+/// A pipe of its own: what was given back once is not asked for again.
+async fn round(world: &World, options: &Options, section: &mut Section) -> anyhow::Result<()> {
+    let [few, many] = STRETCHES.map(|mails| options.of(mails));
     // The people, before the halves run.
     world.waiting(many).await?;
     world.forget().await?;
@@ -39,7 +48,6 @@ pub(super) async fn measure(server: &Postgres, options: &Options) -> anyhow::Res
         world.asleep().await?;
         stages.push((format!("after {mails} mails"), read(halves)?));
     }
-    drop(pipe);
     for (at, (half, _)) in halves.into_iter().enumerate() {
         let of = |stage: usize| -> Memory {
             stages.get(stage).and_then(|(_, memory)| memory.get(at)).copied().unwrap_or_default()
@@ -57,8 +65,7 @@ pub(super) async fn measure(server: &Postgres, options: &Options) -> anyhow::Res
         let name = format!("{half}, anonymous, grown meanwhile");
         section.add(Figure::new(name, "MB", vec![grown]).aim(Aim::AtMost(GROWTH_MAX)));
     }
-    small_memory::measure(server, options, &mut section).await?;
-    Ok(section)
+    Ok(())
 }
 
 fn read(halves: [(&str, u32); 2]) -> anyhow::Result<Vec<Memory>> {
