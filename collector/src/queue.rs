@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+use daemon::crash_point;
 use daemon::session::{Former, Session, Sql};
 use daemon::sql;
 use daemon::trouble::Trouble;
@@ -25,6 +26,20 @@ const SWEEP: Sql = sql!("sweep");
 const PRUNE: Sql = sql!("prune");
 const PURGE: Sql = sql!("purge");
 const REPORT: Sql = sql!("report");
+
+// The columns of a claim, in the order of claim.sql: a name would be looked for anew in every row.
+const TOKEN: usize = 0;
+const NUMBER: usize = 1;
+const PATH: usize = 2;
+const CODE_SIGNED: usize = 3;
+const SECRET: usize = 4;
+const CODE: usize = 5;
+const EMAIL: usize = 6;
+const LOGIN: usize = 7;
+const DISPATCHES: usize = 8;
+const PRIORITY: usize = 9;
+const DUE_AT: usize = 10;
+const CLAIMED_AT: usize = 11;
 
 /// Rows of the log that are forgotten in one go: a matter of milliseconds, since mail may be waiting.
 const PURGE_ROWS: i32 = 500;
@@ -148,19 +163,20 @@ impl<'a> Queue<'a> {
         let rows = self.session.rows(CLAIM, &params).await?;
         let examined = saturating(rows.len());
         let everywhere = floors.claimed(rows.iter().map(place), examined, limit);
-        let claimed_at = rows.first().map_or(SystemTime::UNIX_EPOCH, |row| row.get("claimed_at"));
+        let claimed_at = rows.first().map_or(SystemTime::UNIX_EPOCH, |row| row.get(CLAIMED_AT));
         let mut ours = Vec::with_capacity(rows.len());
         let mut barred: Vec<i64> = Vec::new();
         for row in &rows {
             match delivery(row) {
                 Some(delivery) => ours.push(delivery),
-                None => barred.push(row.get("token")),
+                None => barred.push(row.get(TOKEN)),
             }
         }
         drop(rows);
         // The statement promises no order.
         ours.sort_by_key(|delivery| delivery.place);
         if !barred.is_empty() {
+            crash_point!("barred");
             barred = self.skip(&barred).await?;
         }
         Ok(Claim { examined, everywhere, ours, barred, claimed_at })
@@ -305,19 +321,19 @@ impl<'a> Queue<'a> {
 /// A row of a claim, if it may be mailed.
 fn delivery(row: &Row) -> Option<Delivery> {
     Some(Delivery {
-        token: row.get("token"),
-        action: (row.get::<_, Option<i16>>("number")?, row.get("path"), row.get("code_signed")),
-        secret: row.get("secret"),
-        code: row.get("code"),
-        email: row.get("email"),
-        login: row.get("login"),
-        dispatches: row.get("dispatches"),
+        token: row.get(TOKEN),
+        action: (row.get::<_, Option<i16>>(NUMBER)?, row.get(PATH), row.get(CODE_SIGNED)),
+        secret: row.get(SECRET),
+        code: row.get(CODE),
+        email: row.get(EMAIL),
+        login: row.get(LOGIN),
+        dispatches: row.get(DISPATCHES),
         place: place(row),
     })
 }
 
 fn place(row: &Row) -> Place {
-    (row.get("priority"), row.get("due_at"))
+    (row.get(PRIORITY), row.get(DUE_AT))
 }
 
 fn seconds(row: &Row, column: &str) -> Option<Duration> {

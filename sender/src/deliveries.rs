@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use daemon::crash_point;
 use daemon::session::{Session, Sql};
 use daemon::sql;
 use daemon::trouble::Trouble;
@@ -100,6 +101,7 @@ pub async fn begin(
     let mut begun: Vec<Begun> = rows.iter().filter_map(ours).collect();
     drop(rows);
     if begun.len() < planned.rows.len() {
+        crash_point!("begun_in_part");
         let places: HashSet<usize> = begun.iter().map(|begun| begun.place).collect();
         let mut place = 0..;
         secrets.retain(|_| place.next().is_some_and(|place| !places.contains(&place)));
@@ -164,6 +166,7 @@ pub async fn settle(
             [&backend, &numbers, &transport, tokens, attempts, provider_ids];
         let recorded = session.execute(SETTLE_SENT, &params).await?;
         if recorded < tokens.len() as u64 {
+            crash_point!("settled_in_part");
             let params: [&(dyn ToSql + Sync); 5] =
                 [&backend, &transport, tokens, attempts, provider_ids];
             session.execute(SETTLE_LATE, &params).await?;

@@ -161,6 +161,49 @@ fn a_collector_that_dies_anywhere_between_claim_and_pipe_loses_and_repeats_nothi
     ]);
 }
 
+/// What may not be mailed is claimed, then skipped. `goes_on`: it was only stopped in between, while
+/// others mailed the rest.
+#[tokio::main(flavor = "current_thread")]
+async fn collector_leaves_what_may_not_be_mailed(wish: &str, goes_on: bool) {
+    const EXPIRED: usize = 5;
+    let world = world().await;
+    let expire = format!("UPDATE tokens SET expires_at = 1 WHERE id <= {EXPIRED}");
+    world.db.execute(&expire).await.unwrap();
+    let pipe = Pipeline::spawn(at(world.collector(), wish), world.sender()).unwrap();
+    pipe.collector.wait_for("event=crash_point", SOON).unwrap();
+    if !goes_on {
+        died(&pipe.collector);
+        ended(&pipe.sender, 0);
+    }
+    assert_eq!(left(&world).await, "10 dispatched, 20 pending");
+    assert_eq!(logged(&world, "skipped").await, 0);
+    let another = world.pipe();
+    if goes_on {
+        world.mails(20).await;
+        pipe.collector.signal(Signal::CONT).unwrap();
+    }
+    world.mails(BEFORE - EXPIRED).await;
+    world.settled().await;
+    assert_eq!(logged(&world, "skipped").await, EXPIRED);
+    // They are owed nothing any more.
+    world.db.execute("DELETE FROM tokens WHERE expires_at = 1").await.unwrap();
+    if goes_on {
+        stop(&pipe);
+    }
+    stop(&another);
+    audit(&world, BEFORE - EXPIRED, &NONE).await;
+    let processes = [&pipe.collector, &pipe.sender, &another.collector, &another.sender];
+    world.quiet(&processes, &EXPECTED).await;
+}
+
+#[test]
+fn a_collector_that_dies_or_stalls_before_it_skips_leaves_nothing_unsaid() {
+    together(&[
+        ("barred, dies", || collector_leaves_what_may_not_be_mailed("barred:die", false)),
+        ("barred, stalls", || collector_leaves_what_may_not_be_mailed("barred:stall", true)),
+    ]);
+}
+
 /// What comes while it holds the gate must be heard of; what comes when it is dead, found.
 #[test]
 fn a_collector_that_dies_or_stalls_as_it_falls_asleep_misses_nothing() {
@@ -327,6 +370,31 @@ async fn sender_dies_with_rows_begun(wish: &str, accepted: bool) {
     assert_eq!(logged(&world, "ambiguous").await, 10, "nobody can tell");
 }
 
+/// Half of the rows of its second call have another address by the time that it begins them.
+#[tokio::main(flavor = "current_thread")]
+async fn begun_in_part() {
+    let world = world().await;
+    world.ses.hold();
+    let sender = at(one_call_at_a_time(world.sender()), "begun_in_part:die");
+    let pipe = Pipeline::spawn(world.collector(), sender).unwrap();
+    world.ses.wait_calls(1, SOON).unwrap();
+    world
+        .db
+        .wait_until("SELECT count(*) = 20 FROM deliveries WHERE state = 'dispatched'", SOON)
+        .await
+        .unwrap();
+    let moved = "UPDATE accounts AS a SET email = 'moved-' || a.email FROM tokens AS t
+        WHERE t.account = a.id AND t.id BETWEEN 11 AND 15";
+    world.db.execute(moved).await.unwrap();
+    world.ses.release();
+    died(&pipe.sender);
+    ended(&pipe.collector, 75);
+    assert_eq!(left(&world).await, "15 pending, 5 sending");
+    assert_eq!(accepted_unrecorded(&world).await, NONE);
+    another_pipe_mails_the_rest(&world, &pipe, &NONE).await;
+    assert_eq!(logged(&world, "ambiguous").await, 5, "nobody can tell");
+}
+
 /// Two calls are accepted while the sender is cut off; it dies with what it knows of them.
 #[tokio::main(flavor = "current_thread")]
 async fn fenced() {
@@ -429,12 +497,15 @@ async fn sender_stalls_before_its_call(wish: &str, patient: bool) {
 }
 
 /// Cut off for longer than the grace, with a result in hand: another sender sends again, and the two
-/// `sent` rows say so.
+/// `sent` rows say so, unless the first one `dies` as it learns that its rows are not its own any more.
 #[tokio::main(flavor = "current_thread")]
-async fn sender_cut_off_for_longer_than_the_grace() {
+async fn sender_cut_off_for_longer_than_the_grace(dies: bool) {
     let world = world().await;
     let proxy = proxy();
-    let sender = one_call_at_a_time(world.sender_through(&proxy));
+    let mut sender = one_call_at_a_time(world.sender_through(&proxy));
+    if dies {
+        sender = at(sender, "settled_in_part:die");
+    }
     world.ses.hold();
     let pipe = Pipeline::spawn(world.collector(), sender).unwrap();
     world.ses.wait_calls(1, SOON).unwrap();
@@ -448,13 +519,19 @@ async fn sender_cut_off_for_longer_than_the_grace() {
     let another = world.pipe();
     world.db.wait_until("SELECT count(*) = 0 FROM deliveries", MINUTE).await.unwrap();
     proxy.heal().unwrap();
-    ended(&pipe.sender, 0);
+    if dies {
+        died(&pipe.sender);
+    } else {
+        ended(&pipe.sender, 0);
+    }
     stop(&another);
     let repeated = world.mailed(BEFORE, &in_call).await;
     assert_eq!(repeated, in_call);
     let twice = "SELECT count(*) FROM (SELECT FROM delivery_log WHERE outcome = 'sent'
         GROUP BY token HAVING count(*) = 2) AS twice";
-    assert_eq!(world.db.query_i64(twice).await.unwrap(), 10, "countable");
+    let countable = world.db.query_i64(twice).await.unwrap();
+    assert_eq!(countable, if dies { 0 } else { 10 }, "each was announced as ambiguous, too");
+    assert_eq!(logged(&world, "ambiguous").await, 10);
     let processes = [&pipe.collector, &pipe.sender, &another.collector, &another.sender];
     world.quiet(&processes, &EXPECTED).await;
 }
@@ -487,7 +564,9 @@ fn what_was_begun_when_a_sender_died_or_stalled_repeats_only_what_the_provider_h
         ("begun, stalls", || sender_stalls_before_its_call("begun:stall", false)),
         ("begun, stalls for long", || sender_stalls_before_its_call("begun:stall", true)),
         ("call_due, stalls for long", || sender_stalls_before_its_call("call_due:stall", true)),
-        ("cut off for long", sender_cut_off_for_longer_than_the_grace),
+        ("begun_in_part", begun_in_part),
+        ("cut off for long", || sender_cut_off_for_longer_than_the_grace(false)),
+        ("settled_in_part", || sender_cut_off_for_longer_than_the_grace(true)),
         ("answer lost", answer_lost),
     ]);
 }
