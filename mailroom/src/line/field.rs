@@ -47,10 +47,16 @@ pub fn check_field(field: Field, value: &str) -> Result<(), FieldError> {
     if value.is_empty() && field == Field::Email {
         return Err(FieldError::Empty(field));
     }
-    if value.chars().nth(FIELD_CHARS_MAX).is_some() {
+    // A character has at least one byte.
+    if value.len() > FIELD_CHARS_MAX && value.chars().nth(FIELD_CHARS_MAX).is_some() {
         return Err(FieldError::TooLong(field));
     }
-    if value.chars().any(breaks_lines) {
+    let broken = if value.is_ascii() {
+        value.bytes().any(|byte| byte.is_ascii_control())
+    } else {
+        value.chars().any(breaks_lines)
+    };
+    if broken {
         return Err(FieldError::ControlCharacters(field));
     }
     Ok(())

@@ -1,5 +1,7 @@
 //! Writing a line.
 
+use std::fmt::Write as _;
+
 use csv::{QuoteStyle, Terminator, WriterBuilder};
 
 use super::{LINE_BYTES_MAX, ROWS_PER_LINE_MAX, Row};
@@ -23,11 +25,15 @@ fn write_record(rows: &[Row], out: &mut Vec<u8>) -> csv::Result<()> {
         .terminator(Terminator::Any(b'\n'))
         .quote_style(QuoteStyle::Necessary)
         .from_writer(out);
+    let mut action = String::new();
     let mut token = String::with_capacity(Token::CHARS);
     for row in rows {
+        action.clear();
         token.clear();
+        // A String takes all that is written to it.
+        _ = write!(action, "{}", row.action);
         row.token.encode_into(&mut token);
-        line.write_field(row.action.to_string())?;
+        line.write_field(&action)?;
         line.write_field(&row.email)?;
         line.write_field(&row.login)?;
         line.write_field(&token)?;
