@@ -2,15 +2,21 @@
 
 use std::{fmt, str::FromStr};
 
+use hmac::{Hmac, KeyInit, digest::Key};
+use sha2::Sha256;
+
 /// The HMAC key, 32 bytes. The collector signs with one; an application verifies with one or more.
 ///
 /// There is no way to print it: `Debug` says `SecretKey(..)` and there is no `Display`.
+///
+/// Kept as what HMAC makes of it, which is half of the work of a signature.
 #[derive(Clone)]
-pub struct SecretKey([u8; 32]);
+pub struct SecretKey(Hmac<Sha256>);
 
 impl SecretKey {
-    pub(crate) fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
+    /// A signature to be made with it.
+    pub(crate) fn mac(&self) -> Hmac<Sha256> {
+        self.0.clone()
     }
 }
 
@@ -21,11 +27,12 @@ impl FromStr for SecretKey {
     fn from_str(digits: &str) -> Result<Self, InvalidSecretKey> {
         let digits: &[u8; 64] = digits.as_bytes().try_into().map_err(|_| InvalidSecretKey)?;
         let (pairs, _) = digits.as_chunks::<2>();
-        let mut key = [0; 32];
+        // HMAC fills a short key up with zeros; doing so here leaves no error to handle.
+        let mut key = Key::<Hmac<Sha256>>::default();
         for (byte, [high, low]) in key.iter_mut().zip(pairs) {
             *byte = nibble(*high)? << 4 | nibble(*low)?;
         }
-        Ok(Self(key))
+        Ok(Self(Hmac::new(&key)))
     }
 }
 
@@ -51,17 +58,25 @@ pub struct InvalidSecretKey;
 
 #[cfg(test)]
 mod tests {
+    use hmac::Mac;
+
     use super::*;
 
     const DIGITS: &str = "00010203040506070809a0b0c0d0e0f0ff7F80FEdeadBEEFDEADbeef01234567";
 
+    fn signature(key: &SecretKey) -> [u8; 32] {
+        key.mac().chain_update("message").finalize().into_bytes().into()
+    }
+
     #[test]
-    fn either_case_is_read() {
+    fn every_digit_counts_in_either_case() {
         let key: SecretKey = DIGITS.parse().unwrap();
-        assert!(key.as_bytes().starts_with(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0xa0, 0xb0]));
-        assert!(key.as_bytes().ends_with(&[0xde, 0xad, 0xbe, 0xef, 0x01, 0x23, 0x45, 0x67]));
+        let bytes = b"\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\xa0\xb0\xc0\xd0\xe0\xf0\
+            \xff\x7f\x80\xfe\xde\xad\xbe\xef\xde\xad\xbe\xef\x01\x23\x45\x67";
+        let expected = Hmac::<Sha256>::new_from_slice(bytes).unwrap().chain_update("message");
+        assert_eq!(signature(&key), <[u8; 32]>::from(expected.finalize().into_bytes()));
         let upper: SecretKey = DIGITS.to_uppercase().parse().unwrap();
-        assert_eq!(key.as_bytes(), upper.as_bytes());
+        assert_eq!(signature(&key), signature(&upper));
     }
 
     #[test]

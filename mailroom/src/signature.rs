@@ -1,6 +1,6 @@
 //! Signing and verifying: HMAC-SHA256 over the action's path, the secret and, for some, the code.
 
-use hmac::{Hmac, KeyInit, Mac, digest::Key};
+use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
 use crate::{Action, Code, Invalid, Secret, SecretKey, Token};
@@ -54,14 +54,7 @@ pub fn verify(
 }
 
 fn mac(key: &SecretKey, action: &Action, secret: &Secret, code: Option<&Code>) -> Hmac<Sha256> {
-    // HMAC fills a short key up with zeros; doing so here leaves no error to handle.
-    let mut block = Key::<Hmac<Sha256>>::default();
-    for (to, from) in block.iter_mut().zip(key.as_bytes()) {
-        *to = *from;
-    }
-    let mac = Hmac::<Sha256>::new(&block)
-        .chain_update(action.path().as_bytes())
-        .chain_update(secret.as_bytes());
+    let mac = key.mac().chain_update(action.path()).chain_update(secret.as_bytes());
     match code {
         Some(code) => mac.chain_update(code.as_bytes()),
         None => mac,
