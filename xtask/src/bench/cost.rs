@@ -103,16 +103,16 @@ impl Costs<'_> {
         for (at, half) in ["collector", "sender"].into_iter().enumerate() {
             let us = |counters: &Counters| counters.halves_us.get(at).copied().unwrap_or_default();
             let name = format!("{half}, user + system");
-            section.add(per_mail(&name, "µs", us(&before), us(&after)));
+            section.add_round(per_mail(&name, "µs", us(&before), us(&after)));
         }
         let server = per_mail("PostgreSQL, user + system", "µs", before.server_us, after.server_us);
-        section.add(server);
-        section.add(per_mail("WAL", "bytes", before.wal_bytes, after.wal_bytes));
+        section.add_round(server);
+        section.add_round(per_mail("WAL", "bytes", before.wal_bytes, after.wal_bytes));
         if let (Some(before), Some(after)) = (before.queries, after.queries) {
             for ((half, before), after) in
                 ["collector", "sender"].into_iter().zip(before).zip(after)
             {
-                section.add(per_mail(&format!("{half}'s queries"), "", before, after));
+                section.add_round(per_mail(&format!("{half}'s queries"), "", before, after));
             }
         }
         // The sessions tell what they did when they end.
@@ -124,8 +124,8 @@ impl Costs<'_> {
             )
             .await?;
         let [dead, cold] = self.row_versions().await?;
-        section.add(per_mail("dead row versions", "", dead_before, dead));
-        section.add(per_mail("updates that were not HOT", "", cold_before, cold));
+        section.add_round(per_mail("dead row versions", "", dead_before, dead));
+        section.add_round(per_mail("updates that were not HOT", "", cold_before, cold));
         Ok(())
     }
 
@@ -165,12 +165,12 @@ impl Costs<'_> {
         for (((half, _), before), after) in halves.into_iter().zip(before.0).zip(after.0) {
             let name = format!("idle: {half}'s wake-ups");
             let figure = Figure::new(name, "a minute", vec![(after - before) * minute]);
-            section.add(figure.aim(Aim::Never));
+            section.add_round(figure.aim(Aim::Never));
         }
         if let (Some(before), Some(after)) = (before.1, after.1) {
             let asked: f64 = after.iter().sum::<f64>() - before.iter().sum::<f64>();
             let figure = Figure::new("idle: queries of both", "a minute", vec![asked * minute]);
-            section.add(figure.aim(Aim::Never));
+            section.add_round(figure.aim(Aim::Never));
         }
         Ok(())
     }

@@ -57,13 +57,13 @@ async fn round(world: &World, options: &Options, section: &mut Section) -> anyho
             let figure =
                 |kind, value| Figure::new(format!("{half}, {kind}, {when}"), "MB", vec![value]);
             let most = figure("anonymous", anonymous);
-            section.add(if stage == 2 { most.aim(Aim::AtMost(ANONYMOUS_MAX)) } else { most });
-            section.add(figure("resident", resident));
-            section.add(figure("peak resident", peak));
+            section.add_round(if stage == 2 { most.aim(Aim::AtMost(ANONYMOUS_MAX)) } else { most });
+            section.add_round(figure("resident", resident));
+            section.add_round(figure("peak resident", peak));
         }
         let grown = of(2).anonymous - of(1).anonymous;
         let name = format!("{half}, anonymous, grown meanwhile");
-        section.add(Figure::new(name, "MB", vec![grown]).aim(Aim::AtMost(GROWTH_MAX)));
+        section.add_round(Figure::new(name, "MB", vec![grown]).aim(Aim::AtMost(GROWTH_MAX)));
     }
     Ok(())
 }

@@ -70,7 +70,7 @@ async fn round(
     world.asleep().await?;
     for (half, running) in [("collector", &pipe.collector), ("sender", &pipe.sender)] {
         let anonymous = footprint::memory(running.pid())?.anonymous;
-        section.add(Figure::new(format!("6 MiB: {half}, anonymous"), "MB", vec![anonymous]));
+        section.add_round(Figure::new(format!("6 MiB: {half}, anonymous"), "MB", vec![anonymous]));
     }
     let accepted = count(ses.mail_count());
     let lost = "SELECT count(*)::float8 FROM delivery_log";
@@ -79,15 +79,15 @@ async fn round(
     // No log is searched for each of these.
     ses.clear();
     let name = |what| format!("6 MiB: {what}");
-    section.add(Figure::new(name("mails over TLS"), "mails/s", vec![count(mails) / seconds]));
+    section.add_round(Figure::new(name("mails over TLS"), "mails/s", vec![count(mails) / seconds]));
     let lost = Figure::new(name("lost, of those"), "mails", vec![count(mails) - recorded]);
-    section.add(lost.aim(Aim::Never));
+    section.add_round(lost.aim(Aim::Never));
     let again = Figure::new(name("sent twice, of those"), "mails", vec![accepted - count(mails)]);
-    section.add(again.aim(Aim::Never));
+    section.add_round(again.aim(Aim::Never));
     let kills =
         Figure::new(name("killed for want of memory"), "times", vec![count(cgroup.oom_kills())]);
-    section.add(kills.aim(Aim::Never));
+    section.add_round(kills.aim(Aim::Never));
     let peak = count(cgroup.peak()) / MB;
-    section.add(Figure::new(name("most in use, page cache included"), "MB", vec![peak]));
+    section.add_round(Figure::new(name("most in use, page cache included"), "MB", vec![peak]));
     Ok(())
 }
