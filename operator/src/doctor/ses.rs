@@ -80,7 +80,9 @@ async fn account(client: &Client) -> (bool, Vec<Finding>) {
             (true, findings)
         }
         Err(failure) if failure.is_transient => {
-            let remedy = "can this machine reach SES? A proxy, a firewall, AWS_ENDPOINT_URL";
+            let remedy = "are there credentials (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a \
+                          profile, a role), and can this machine reach SES? A proxy, a firewall, \
+                          AWS_ENDPOINT_URL";
             findings.push(Finding::away(CHECK, failure.reason, remedy));
             (false, findings)
         }
