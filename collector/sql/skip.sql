@@ -14,7 +14,8 @@ WITH examined AS MATERIALIZED (
             WHEN a.id IS NULL THEN 'the account was deleted'
             WHEN k.action IS NULL THEN 'its action has no row in actions'
         END AS reason
-    FROM unnest($3::bigint[]) AS c (token)
+    -- One that was locked twice is asked for twice.
+    FROM (SELECT DISTINCT u.token FROM unnest($3::bigint[]) AS u (token)) AS c
     LEFT JOIN LATERAL (
         SELECT t.id, t.account, t.action, t.consumed_at, t.expires_at FROM tokens AS t
         WHERE t.id = c.token

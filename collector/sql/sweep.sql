@@ -5,11 +5,12 @@
 --   dispatched, not begun for 60 s (doubling each time), while a sender lives: lost on the way
 --   sending, its sender gone for the grace: may have been sent, and is counted as ambiguous
 --   the token has expired, and it was sending, or no sender lives that could tell: unconfirmed
---   the token had expired when it was claimed: no line was written, so skip's business, or pending again
+--   the token had expired when it was claimed, and no sender lives: no line was written, so it is skip's
+--       business for 60 s, and then pending again
 --
 -- First the numbers that are gone: known before this statement began, and not locked by anyone now,
--- so their sessions have ended, for ever. Then their rows, by those numbers. "Not held by the living" would be wrong: a row that changes
--- hands while we wait for it would be taken from its new, living holder.
+-- so their sessions have ended, for ever. Then their rows, by those numbers. "Not held by the living"
+-- would be wrong: a row that changes hands while we wait for it would be taken from its new, living holder.
 -- Returns counts, and in how many seconds a row now within its grace can be released.
 WITH alive AS MATERIALIZED (
     -- Anybody may take a lock; only the role that registered can hold its holder's.
@@ -57,8 +58,7 @@ taken AS MATERIALIZED (
     WHERE (d.state = 'dispatched' AND (
             gone.number IS NOT NULL
             -- A living collector is given the time to skip what it may not hand over.
-            OR (h.expired AND NOT (s.live OR h.unwritten)
-                AND d.dispatched_at < now() - interval '60 seconds')
+            OR (h.expired AND NOT s.live AND d.dispatched_at < now() - interval '60 seconds')
             OR (s.live AND d.dispatched_at
                 < now() - interval '60 seconds' * power(2, least(d.dispatches, 12) - 1))
         )) OR (d.state = 'sending' AND gone.missing_since <= now() - $4::float8 * interval '1 second')

@@ -15,9 +15,15 @@ use sender::transport::noop::Noop;
 use sender::transport::ses::Ses;
 use sender::transport::smtp::Smtp;
 
-// Set up in .cargo/config.toml: what is free goes back at once, and nothing is torn into pieces (ADR 13).
+/// Keeps nothing for later (ADR 13), if it was told so when it was built.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+const _: () = assert!(
+    option_env!("JEMALLOC_SYS_WITH_MALLOC_CONF").is_some(),
+    "the allocator is set up in .cargo/config.toml, which cargo reads where it is called: \
+     call it in Mailroom's directory, or set JEMALLOC_SYS_WITH_MALLOC_CONF as it is there"
+);
 
 const SENDER: Program = Program { name: "sender", version: env!("CARGO_PKG_VERSION"), help: HELP };
 

@@ -355,3 +355,20 @@ async fn a_statement_that_reaches_another_backend_is_refused_with_the_remedy() {
     assert!(trouble.to_string().contains("not a transaction pooler"), "{trouble}");
     assert_eq!(states(&db).await, "1:pending");
 }
+
+/// What somebody kept locked until it was claimed again is asked for twice.
+#[tokio::test]
+async fn what_is_to_be_skipped_twice_is_skipped_and_said_once() {
+    let db = Database::fresh().await.unwrap();
+    sign_up(&db, 1).await;
+    let session = session(&db, "collector").await;
+    db.execute(&format!(
+        "UPDATE tokens SET expires_at = 1;
+         UPDATE deliveries SET state = 'dispatched', holder = {}, dispatched_at = now()",
+        session.number(),
+    ))
+    .await
+    .unwrap();
+    assert!(Queue::new(&session, QUEUE).skip(&[1, 1]).await.unwrap().is_empty());
+    assert_eq!(log(&db).await, "1:skipped:the token has expired");
+}

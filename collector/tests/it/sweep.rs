@@ -162,7 +162,7 @@ async fn what_had_expired_when_it_was_claimed_is_never_unconfirmed() {
     db.execute(&format!(
         "UPDATE tokens SET expires_at = extract(epoch FROM now()) - 3600;
          UPDATE deliveries SET state = 'dispatched', holder = {},
-             dispatched_at = now() - interval '10 minutes'",
+             dispatched_at = now() - interval '50 seconds'",
         other.number(),
     ))
     .await
@@ -173,6 +173,23 @@ async fn what_had_expired_when_it_was_claimed_is_never_unconfirmed() {
     assert_eq!(sweep(&mine).await.released, 2);
     Queue::new(&mine, QUEUE).claim(10, &mut Floors::default()).await.unwrap();
     assert_eq!(log(&db).await, "1:skipped:the token has expired; 2:skipped:the token has expired");
+}
+
+/// An application may make a token useless by dating it back. Whether its line was written cannot be told
+/// any more, and no sender lives that could.
+#[tokio::test]
+async fn what_expires_before_it_was_claimed_does_not_stay_with_a_collector_that_lives() {
+    let db = Database::fresh().await.unwrap();
+    sign_up(&db, 1).await;
+    let mine = session(&db, "collector").await;
+    let queue = Queue::new(&mine, QUEUE);
+    queue.claim(10, &mut Floors::default()).await.unwrap();
+    db.execute("UPDATE tokens SET expires_at = 0").await.unwrap();
+    assert_eq!(sweep(&mine).await.held, 1, "it may be skipped, or begun, any moment");
+    db.execute("UPDATE deliveries SET dispatched_at = now() - interval '61 s'").await.unwrap();
+    assert_eq!(sweep(&mine).await.released, 1);
+    queue.claim(10, &mut Floors::default()).await.unwrap();
+    assert_eq!(log(&db).await, "1:skipped:the token has expired");
 }
 
 /// The sweep waits for nobody: a row being begun or settled this moment is left to the living.

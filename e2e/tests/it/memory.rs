@@ -102,10 +102,17 @@ async fn nobody_looks_into_a_half_and_it_still_has_its_pipe_to_itself() {
 }
 
 fn anonymous_kb(pid: u32) -> u64 {
-    let status = proc(pid, "status");
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
+    // Exact, where the status may be off by some pages for each processor; but not everybody may look.
+    let exact = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+    let kb = |text: &str, name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+        line.trim().trim_end_matches(" kB").parse().ok()
+    };
+    kb(&exact, "Anonymous:").or_else(|| kb(&proc(pid, "status"), "RssAnon:")).unwrap()
 }
+
+/// Larger pages, larger remains.
+const KEPT_KB: u64 = if cfg!(target_arch = "x86_64") { 400 } else { 700 };
 
 /// glibc's allocator keeps 0.8 MB after such a burst, and so does the sender's own one if it was built
 /// without what it has to be told (ADR 13).
@@ -122,6 +129,6 @@ async fn what_a_burst_needed_is_given_back() {
         world.settled().await;
         said.push(anonymous_kb(pipe.sender.pid()));
     }
-    assert!(said[2] < said[0] + 400, "KB after one mail, 5,000 and one more: {said:?}");
+    assert!(said[2] < said[0] + KEPT_KB, "KB after one mail, 5,000 and one more: {said:?}");
     stop(&pipe);
 }
