@@ -2,7 +2,8 @@
 --
 -- $1 our backend, $2 our holder number, $3 queue, $4 rows asked for (1 or more), $5 priorities in
 -- ascending order and $6, in the same order, due times or NULL: nothing due earlier is looked at.
--- Returns the rows, in no order, their columns in the order of queue.rs. Those without a `number` may not be mailed: skip deals with them.
+-- Returns the rows, in no order; queue.rs reads their columns by number. Those without a `number` of an
+-- action may not be mailed: skip deals with them.
 -- Crash before the commit: nothing happened. After it: we hold the rows, and release finds them.
 -- Rows that another claim is taking are passed over, not waited for.
 --

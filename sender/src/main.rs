@@ -15,7 +15,7 @@ use sender::transport::noop::Noop;
 use sender::transport::ses::Ses;
 use sender::transport::smtp::Smtp;
 
-/// Keeps nothing for later (ADR 13), if it was told so when it was built.
+/// Keeps nothing for later: ADR 13.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

@@ -47,6 +47,8 @@ pub(super) async fn measure(options: &Options) -> anyhow::Result<Section> {
             world.admin.batch_execute(sql).await.context(sql)?;
         }
         let costs = Costs { server: &server, world, counts, limit, mails: options.of(mails) };
+        // The people, before the halves run.
+        costs.world.waiting(costs.mails).await?;
         for _ in 0..options.rounds {
             costs.round(&mut section).await?;
         }
@@ -71,8 +73,7 @@ struct Costs<'a> {
 impl Costs<'_> {
     /// Both halves, when they have nothing to do yet.
     async fn pipe(&self) -> anyhow::Result<Pipeline> {
-        let Costs { world, limit, mails, .. } = self;
-        world.waiting(*mails).await?;
+        let Costs { world, limit, .. } = self;
         world.forget().await?;
         let pipe = Pipeline::spawn(world.collector(*limit), world.sender())?;
         world.until("SELECT count(DISTINCT kind) = 2 FROM holders").await?;

@@ -22,7 +22,10 @@ const GROWTH_MAX: f64 = 0.1;
 pub(super) async fn measure(server: &Postgres, options: &Options) -> anyhow::Result<Section> {
     let mut section = Section::new(6, "Memory: each half, and both in 6 MiB");
     let world = World::new(server).await?;
+    // The people, before the halves run.
+    world.waiting(options.of(STRETCHES[1])).await?;
     for _ in 0..options.rounds {
+        world.forget().await?;
         round(&world, options, &mut section).await?;
     }
     small_memory::measure(server, options, &mut section).await?;
@@ -32,9 +35,6 @@ pub(super) async fn measure(server: &Postgres, options: &Options) -> anyhow::Res
 /// A pipe of its own: what was given back once is not asked for again.
 async fn round(world: &World, options: &Options, section: &mut Section) -> anyhow::Result<()> {
     let [few, many] = STRETCHES.map(|mails| options.of(mails));
-    // The people, before the halves run.
-    world.waiting(many).await?;
-    world.forget().await?;
     let pipe = Pipeline::spawn(world.collector(LIMIT), world.sender())?;
     world.until("SELECT count(DISTINCT kind) = 2 FROM holders").await?;
     world.asleep().await?;
