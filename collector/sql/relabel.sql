@@ -1,7 +1,7 @@
 -- Relabel: after a reconnect the lines we have written are still on their way, so they stay ours.
 --
--- $1 our backend, $2 our new holder number, $3 the old one, whose session has ended, $4 when the
--- last claim whose answer reached us was made. Rows claimed later never became a line: they are
+-- $1 our backend, $2 our new holder number, $3 the old one, whose session has ended, $4 when
+-- the last claim was made whose lines were written. Rows claimed later never became a line: they are
 -- pending again. Returns how many were kept and how many went back.
 WITH old AS MATERIALIZED (
     SELECT d.token, d.dispatched_at <= $4::timestamptz AS written

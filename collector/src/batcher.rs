@@ -137,6 +137,18 @@ impl Batcher {
         Step::Wait([batch_ends, self.next_due, poll].into_iter().flatten().min())
     }
 
+    /// The rows to claim while those of the last claim are still being written: only if the reader is
+    /// quick, since what is claimed stands in front of what is urgent, and only if they are known to wait.
+    pub fn claim_ahead(&mut self, now: Instant) -> Option<u32> {
+        if !self.reader_is_quick() {
+            return None;
+        }
+        match self.step(now) {
+            Step::Claim(rows) => Some(rows),
+            _ => None,
+        }
+    }
+
     /// Whole batches, one at least, and no more rows than that wait.
     fn rows_at_once(&self, waiting: u32) -> u32 {
         let ahead = (ROWS_AHEAD / self.limit).min(self.ahead);
@@ -248,9 +260,13 @@ impl Batcher {
         self.streak = if at_once { self.streak.saturating_add(rows) } else { 0 };
         self.ahead = match self.streak {
             0 => 1,
-            rows if rows < self.limit.max(STREAK_ROWS).saturating_mul(4) => self.ahead,
-            _ => (self.ahead * 2).min(BATCHES_AHEAD),
+            _ if self.reader_is_quick() => (self.ahead * 2).min(BATCHES_AHEAD),
+            _ => self.ahead,
         };
+    }
+
+    fn reader_is_quick(&self) -> bool {
+        self.streak >= self.limit.max(STREAK_ROWS).saturating_mul(4)
     }
 }
 
@@ -502,6 +518,29 @@ mod tests {
         batcher.claimed(20, 19, now);
         look(&mut batcher, 19, true, now);
         assert_eq!(batcher.step(now), Step::Claim(10), "the rest of a batch waits for its time");
+    }
+
+    #[test]
+    fn a_quick_reader_does_not_wait_for_the_next_claim_while_more_is_known_to_wait() {
+        let (mut batcher, now) = asleep(500, TIMEOUT);
+        batcher.drain();
+        for _ in 0..4 {
+            assert_eq!(batcher.step(now), Step::Claim(500));
+            batcher.claimed(500, 500, now);
+            if batcher.step(now) == Step::Disarm {
+                batcher.disarmed();
+            }
+            assert_eq!(batcher.claim_ahead(now), None, "it has not shown yet that it is quick");
+            batcher.taken(500, true);
+        }
+        assert_eq!(batcher.claim_ahead(now), Some(500));
+        batcher.taken(500, true);
+        batcher.claimed(500, 500, now);
+        batcher.taken(500, false);
+        assert_eq!(batcher.claim_ahead(now), None, "it is quick no more");
+        (0..4).for_each(|_| batcher.taken(500, true));
+        batcher.claimed(500, 499, now);
+        assert_eq!(batcher.claim_ahead(now), None, "there may be nothing, and one must look");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use daemon::log::ms;
 use daemon::session::Session;
 use daemon::shutdown::Shutdown;
 use daemon::trouble::Trouble;
+use tokio::task::yield_now;
 use tokio::time::timeout;
 
 use crate::batcher::{Batcher, Step};
@@ -64,6 +65,8 @@ pub struct Work<'a> {
     /// The highest token handed over since the cursor was last reported.
     highest: i64,
     floors: Floors,
+    /// Claimed, and next to be written.
+    in_hand: Option<Claim>,
 }
 
 impl<'a> Work<'a> {
@@ -74,7 +77,15 @@ impl<'a> Work<'a> {
         emitter: &'a mut Emitter,
         predecessors: &'a mut Predecessors,
     ) -> Self {
-        Self { config, queue, emitter, predecessors, highest: 0, floors: Floors::default() }
+        Self {
+            config,
+            queue,
+            emitter,
+            predecessors,
+            highest: 0,
+            floors: Floors::default(),
+            in_hand: None,
+        }
     }
 
     /// Works until there is a reason not to. `checked`: whether the database has been found to be
@@ -141,7 +152,7 @@ impl<'a> Work<'a> {
         let mut pruned = false;
         let mut report_at = Instant::now();
         loop {
-            if shutdown.is_requested() {
+            if self.in_hand.is_none() && shutdown.is_requested() {
                 self.report().await?;
                 return Err(End::Stopped);
             }
@@ -149,8 +160,16 @@ impl<'a> Work<'a> {
             if sweeps.is_due(now) {
                 self.sweep(&mut sweeps, &mut batcher).await?;
             }
+            if let Some(claim) = self.in_hand.take() {
+                let ahead = if shutdown.is_requested() { None } else { batcher.claim_ahead(now) };
+                self.emit(claim, ahead, &mut batcher, &mut sweeps).await?;
+                continue;
+            }
             match batcher.step(now) {
-                Step::Claim(rows) => self.claim_and_emit(rows, &mut batcher, &mut sweeps).await?,
+                Step::Claim(rows) => {
+                    let claim = self.queue.claim(rows, &mut self.floors).await?;
+                    self.claimed(rows, claim, &mut batcher, &mut sweeps);
+                }
                 Step::Look { arm } => {
                     if arm || batcher.is_armed() || now >= report_at {
                         self.report().await?;
@@ -200,58 +219,81 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Claims a batch and writes it: first committed, then written, so a crash in between leaves
-    /// rows that are ours and are released, never a line without its rows.
-    async fn claim_and_emit(
+    /// A claim was answered. First it is committed, then written, so a crash in between leaves rows that
+    /// are ours and are released, never a line without its rows.
+    fn claimed(&mut self, asked: u32, claim: Claim, batcher: &mut Batcher, sweeps: &mut Sweeps) {
+        crash_point!("claimed");
+        // A claim above floors does not count as short.
+        let examined = if claim.everywhere { claim.examined } else { asked };
+        batcher.claimed(asked, examined, Instant::now());
+        if claim.examined > 0 {
+            sweeps.held(Instant::now());
+        }
+        self.predecessors.barred.extend(&claim.barred);
+        self.in_hand = Some(claim).filter(|claim| !claim.ours.is_empty());
+    }
+
+    /// Signs and writes what was claimed. Meanwhile PostgreSQL is asked for the next `ahead` rows, if
+    /// any, and need not wait for us (ADR 14).
+    async fn emit(
         &mut self,
-        asked: u32,
+        claim: Claim,
+        ahead: Option<u32>,
         batcher: &mut Batcher,
         sweeps: &mut Sweeps,
     ) -> Result<(), End> {
-        let Claim { examined, everywhere, ours, barred, claimed_at } =
-            self.queue.claim(asked, &mut self.floors).await?;
-        crash_point!("claimed");
-        // A claim above floors does not count as short.
-        batcher.claimed(asked, if everywhere { examined } else { asked }, Instant::now());
-        if examined > 0 {
-            sweeps.held(Instant::now());
-        }
-        self.predecessors.barred.extend(barred);
-        if ours.is_empty() {
-            return Ok(());
-        }
-        let mut bytes = Vec::new();
-        let limit = usize::try_from(self.config.batch_limit).unwrap_or(usize::MAX);
-        let (rows, lines, rejected) =
-            lines::write(&self.config.secret_key, &ours, limit, &mut bytes);
-        self.reject(&rejected).await?;
-        crash_point!("signed");
-        // From here on these rows count as written: the reader may act on any line of them.
-        self.predecessors.claimed_at = claimed_at;
-        let begun = Instant::now();
-        let mut emit = pin!(self.emitter.emit(&bytes));
-        let emitted = match timeout(GATE_PATIENCE, &mut emit).await {
-            Ok(emitted) => emitted,
-            Err(_) if batcher.is_armed() => {
-                // The reader is slow, so we are not asleep, and writers need not notify. Whatever
-                // comes of that, the line is finished: half of one would spoil the next.
-                let (emitted, disarmed) = tokio::join!(emit, self.queue.disarm());
-                disarmed?;
-                batcher.disarmed();
-                emitted
-            }
-            Err(_) => emit.await,
+        let Self { config, queue, emitter, predecessors, highest, floors, .. } = self;
+        let claim_ahead = async {
+            let asked = ahead?;
+            let claim = queue.claim(asked, floors).await;
+            crash_point!("claimed_ahead");
+            Some((asked, claim))
         };
-        emitted.map_err(|error| match error.kind() {
-            std::io::ErrorKind::BrokenPipe => End::ReaderGone,
-            _ => End::Unwritable(error),
-        })?;
-        crash_point!("line_written");
-        batcher.taken(u32::try_from(rows).unwrap_or(u32::MAX), begun.elapsed() < AT_ONCE);
-        let highest = ours.iter().map(|delivery| delivery.token).max().unwrap_or_default();
-        self.highest = self.highest.max(highest);
-        let waited_ms = ms(begun.elapsed());
-        tracing::info!(rows, lines, waited_ms, "batch_emitted");
+        let write = async {
+            if ahead.is_some() {
+                // Now it is sent.
+                yield_now().await;
+            }
+            let mut bytes = Vec::new();
+            let limit = usize::try_from(config.batch_limit).unwrap_or(usize::MAX);
+            let (rows, lines, rejected) =
+                lines::write(&config.secret_key, &claim.ours, limit, &mut bytes);
+            reject(queue, &rejected).await?;
+            crash_point!("signed");
+            // From here on these rows count as written: the reader may act on any line of them.
+            predecessors.claimed_at = claim.claimed_at;
+            let begun = Instant::now();
+            let mut emit = pin!(emitter.emit(&bytes));
+            let emitted = match timeout(GATE_PATIENCE, &mut emit).await {
+                Ok(emitted) => emitted,
+                Err(_) if batcher.is_armed() => {
+                    // The reader is slow, so we are not asleep, and writers need not notify. Whatever
+                    // comes of that, the line is finished: half of one would spoil the next.
+                    let (emitted, disarmed) = tokio::join!(emit, queue.disarm());
+                    disarmed?;
+                    batcher.disarmed();
+                    emitted
+                }
+                Err(_) => emit.await,
+            };
+            emitted.map_err(|error| match error.kind() {
+                std::io::ErrorKind::BrokenPipe => End::ReaderGone,
+                _ => End::Unwritable(error),
+            })?;
+            crash_point!("line_written");
+            batcher.taken(u32::try_from(rows).unwrap_or(u32::MAX), begun.elapsed() < AT_ONCE);
+            let tokens = claim.ours.iter().map(|delivery| delivery.token);
+            *highest = tokens.fold(*highest, i64::max);
+            let waited_ms = ms(begun.elapsed());
+            tracing::info!(rows, lines, waited_ms, "batch_emitted");
+            Ok::<(), End>(())
+        };
+        // Whatever becomes of the claim, the line is finished.
+        let (claimed, written) = tokio::join!(biased; claim_ahead, write);
+        written?;
+        if let Some((asked, claim)) = claimed {
+            self.claimed(asked, claim?, batcher, sweeps);
+        }
         Ok(())
     }
 
@@ -259,20 +301,6 @@ impl<'a> Work<'a> {
     async fn skip(&mut self) -> Result<(), Trouble> {
         if !self.predecessors.barred.is_empty() {
             self.predecessors.barred = self.queue.skip(&self.predecessors.barred).await?;
-        }
-        Ok(())
-    }
-
-    /// What cannot be written has failed, and says why.
-    async fn reject(&self, rejected: &[Rejected]) -> Result<(), Trouble> {
-        if rejected.is_empty() {
-            return Ok(());
-        }
-        let tokens: Vec<i64> = rejected.iter().map(|r| r.token).collect();
-        let reasons: Vec<&str> = rejected.iter().map(|r| r.reason.as_str()).collect();
-        self.queue.reject(&tokens, &reasons).await?;
-        for Rejected { token, reason } in rejected {
-            tracing::warn!(delivery = token, reason, "delivery_failed");
         }
         Ok(())
     }
@@ -340,6 +368,20 @@ impl<'a> Work<'a> {
         }
         Ok(())
     }
+}
+
+/// What cannot be written has failed, and says why.
+async fn reject(queue: &Queue<'_>, rejected: &[Rejected]) -> Result<(), Trouble> {
+    if rejected.is_empty() {
+        return Ok(());
+    }
+    let tokens: Vec<i64> = rejected.iter().map(|r| r.token).collect();
+    let reasons: Vec<&str> = rejected.iter().map(|r| r.reason.as_str()).collect();
+    queue.reject(&tokens, &reasons).await?;
+    for Rejected { token, reason } in rejected {
+        tracing::warn!(delivery = token, reason, "delivery_failed");
+    }
+    Ok(())
 }
 
 async fn sleep_until(alarm: Option<Instant>) {

@@ -5,8 +5,8 @@ use std::process::{Child, ChildStdin, ChildStdout, ExitStatus};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
-use rustix::process::{Pid, Signal, kill_process};
+use anyhow::{Context, bail, ensure};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use crate::ledger;
 use crate::lines::{Lines, contains};
@@ -158,6 +158,23 @@ impl Running {
             .code()
             .or_else(|| status.signal().map(|signal| 128 + signal))
             .with_context(|| format!("{}: {status}", self.name))
+    }
+
+    /// Waits until it is stopped, as SIGSTOP stops: one that says so is not yet.
+    ///
+    /// # Errors
+    ///
+    /// If it is not within `timeout`; with all it said.
+    pub fn wait_stopped(&self, timeout: Duration) -> anyhow::Result<()> {
+        let pid = Pid::from_child(&lock(&self.child));
+        let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        let stopped = wait::holds_within(
+            timeout,
+            || matches!(waitid(WaitId::Pid(pid), options), Ok(Some(status)) if status.stopped()),
+        );
+        let said = || self.stderr();
+        ensure!(stopped, "{} is not stopped after {timeout:?}; its log:\n{}", self.name, said());
+        Ok(())
     }
 
     fn reap(&self, child: &mut Child) -> anyhow::Result<Option<ExitStatus>> {

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use testkit::{Pipeline, Process, Proxy, Reply, Running, Signal};
@@ -13,8 +14,8 @@ use testkit::{Pipeline, Process, Proxy, Reply, Running, Signal};
 use crate::SOON;
 use crate::audit::mails;
 use crate::faults::together;
-use crate::support::sign_up;
-use crate::world::{World, stop};
+use crate::support::{rows_in, sign_up};
+use crate::world::{World, stop, stop_collector};
 
 /// Longer than a sweep takes to give up what a dead sender was sending.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -24,6 +25,8 @@ const NOT_FRESH: Duration = Duration::from_secs(11);
 /// Signed up before the crash, and after it.
 const BEFORE: usize = 30;
 const AFTER: usize = 10;
+/// A backlog: a reader that has taken some of it at once is quick.
+const MANY: usize = 1_000;
 
 /// What may complain when the other half or the connection goes.
 const EXPECTED: [&str; 7] = [
@@ -62,6 +65,12 @@ fn proxy() -> Proxy {
 fn died(process: &Running) {
     assert_eq!(process.wait(SOON).unwrap(), 128 + 9, "{}", process.stderr());
     process.wait_for("event=crash_point", SOON).unwrap();
+}
+
+/// It has stopped itself at its point.
+fn stalled(process: &Running) {
+    process.wait_for("event=crash_point", SOON).unwrap();
+    process.wait_stopped(SOON).unwrap();
 }
 
 fn ended(process: &Running, code: i32) {
@@ -161,6 +170,100 @@ fn a_collector_that_dies_anywhere_between_claim_and_pipe_loses_and_repeats_nothi
     ]);
 }
 
+/// While it writes a line to a reader that is quick, the collector claims the next ones. These scenarios
+/// meet it when such a claim has been answered, with many tokens yet to come, and nobody begins any.
+async fn world_with_many() -> World {
+    let world = World::new().await;
+    world.db.execute(&sign_up("many", MANY)).await.unwrap();
+    world
+}
+
+async fn dispatched(world: &World) -> usize {
+    let sql = "SELECT count(*) FROM deliveries WHERE state = 'dispatched'";
+    usize::try_from(world.db.query_i64(sql).await.unwrap()).unwrap()
+}
+
+/// Another pipe mails all of them.
+async fn many_are_mailed(world: &World, collector: &Running) {
+    let pipe = world.pipe();
+    world.mails(MANY).await;
+    world.settled().await;
+    stop(&pipe);
+    audit(world, MANY, &NONE).await;
+    world.quiet(&[collector, &pipe.collector, &pipe.sender], &EXPECTED).await;
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn dies_with_a_claim_ahead() {
+    let world = world_with_many().await;
+    let collector = at(world.collector(), "claimed_ahead:die").spawn().unwrap();
+    died(&collector);
+    let written: usize = collector.lines().iter().map(|line| rows_in(line)).sum();
+    assert!(dispatched(&world).await > written, "of {written} rows");
+    many_are_mailed(&world, &collector).await;
+}
+
+/// What it has claimed it writes, and then ends.
+#[tokio::main(flavor = "current_thread")]
+async fn is_stopped_with_a_claim_ahead() {
+    let world = world_with_many().await;
+    let collector = at(world.collector(), "claimed_ahead:stall").spawn().unwrap();
+    stalled(&collector);
+    collector.signal(Signal::TERM).unwrap();
+    collector.signal(Signal::CONT).unwrap();
+    ended(&collector, 0);
+    let written: usize = collector.lines().iter().map(|line| rows_in(line)).sum();
+    assert_eq!(dispatched(&world).await, written);
+    assert_eq!(left(&world).await, format!("{written} dispatched, {} pending", MANY - written));
+    many_are_mailed(&world, &collector).await;
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn loses_its_reader_with_a_claim_ahead() {
+    let world = world_with_many().await;
+    let collector = at(world.collector(), "claimed_ahead:stall").stdout_held().spawn().unwrap();
+    let lines = collector.take_stdout().unwrap();
+    let mut reader = Command::new("cat").stdin(lines).stdout(Stdio::null()).spawn().unwrap();
+    stalled(&collector);
+    reader.kill().unwrap();
+    reader.wait().unwrap();
+    collector.signal(Signal::CONT).unwrap();
+    ended(&collector, 75);
+    assert_eq!(left(&world).await, format!("{MANY} pending"));
+    many_are_mailed(&world, &collector).await;
+}
+
+/// The answer has come, so it becomes a line, whose rows the next session takes over.
+#[tokio::main(flavor = "current_thread")]
+async fn loses_its_connection_with_a_claim_ahead() {
+    let world = world_with_many().await;
+    let proxy = proxy();
+    let collector = at(world.collector_through(&proxy), "claimed_ahead:stall").spawn().unwrap();
+    stalled(&collector);
+    proxy.cut().unwrap();
+    collector.signal(Signal::CONT).unwrap();
+    let all = "SELECT count(*) = 0 FROM deliveries WHERE state = 'pending'";
+    world.db.wait_until(all, SOON).await.unwrap();
+    stop_collector(&collector);
+    let log = collector.stderr();
+    assert!(log.contains("event=took_over") && log.contains("released=0"), "{log}");
+    let lines = collector.lines();
+    let distinct: BTreeSet<&String> = lines.iter().collect();
+    let written: usize = distinct.iter().map(|line| rows_in(line)).sum();
+    assert_eq!((distinct.len(), written), (lines.len(), MANY), "each once");
+    many_are_mailed(&world, &collector).await;
+}
+
+#[test]
+fn a_collector_that_ends_with_a_claim_ahead_of_its_line_loses_and_repeats_nothing() {
+    together(&[
+        ("claimed_ahead, dies", dies_with_a_claim_ahead),
+        ("claimed_ahead, is stopped", is_stopped_with_a_claim_ahead),
+        ("claimed_ahead, loses its reader", loses_its_reader_with_a_claim_ahead),
+        ("claimed_ahead, loses its connection", loses_its_connection_with_a_claim_ahead),
+    ]);
+}
+
 /// What may not be mailed is claimed, then skipped. `goes_on`: it was only stopped in between, while
 /// others mailed the rest.
 #[tokio::main(flavor = "current_thread")]
@@ -170,8 +273,9 @@ async fn collector_leaves_what_may_not_be_mailed(wish: &str, goes_on: bool) {
     let expire = format!("UPDATE tokens SET expires_at = 1 WHERE id <= {EXPIRED}");
     world.db.execute(&expire).await.unwrap();
     let pipe = Pipeline::spawn(at(world.collector(), wish), world.sender()).unwrap();
-    pipe.collector.wait_for("event=crash_point", SOON).unwrap();
-    if !goes_on {
+    if goes_on {
+        stalled(&pipe.collector);
+    } else {
         died(&pipe.collector);
         ended(&pipe.sender, 0);
     }
@@ -220,7 +324,7 @@ fn a_collector_that_dies_or_stalls_as_it_falls_asleep_misses_nothing() {
     async fn stalls() {
         let world = World::new().await;
         let pipe = Pipeline::spawn(at(world.collector(), "armed:stall"), world.sender()).unwrap();
-        pipe.collector.wait_for("event=crash_point", SOON).unwrap();
+        stalled(&pipe.collector);
         world.asleep().await;
         world.db.execute(&sign_up("before", BEFORE)).await.unwrap();
         pipe.collector.signal(Signal::CONT).unwrap();
@@ -342,7 +446,7 @@ fn a_sender_that_slept_through_its_collectors_death_sends_nothing_again() {
         let sender = at(one_call_at_a_time(world.sender()), "line_read:stall");
         let pipe = Pipeline::spawn(collector, sender).unwrap();
         died(&pipe.collector);
-        pipe.sender.wait_for("event=crash_point", SOON).unwrap();
+        stalled(&pipe.sender);
         assert_eq!(left(&world).await, "20 dispatched, 10 pending");
         let another = world.pipe();
         world.mails(BEFORE).await;
@@ -455,7 +559,7 @@ async fn answered_while_the_collector_stalls_at_swept() {
     let collector = at(world.collector(), "swept:stall:2");
     let sender = at(one_call_at_a_time(world.sender()), "answered:die");
     let pipe = Pipeline::spawn(collector, sender).unwrap();
-    pipe.collector.wait_for("event=crash_point", SOON).unwrap();
+    stalled(&pipe.collector);
     world.ses.release();
     died(&pipe.sender);
     let in_call = accepted_unrecorded(&world).await;
@@ -478,7 +582,7 @@ async fn sender_stalls_before_its_call(wish: &str, patient: bool) {
     let proxy = proxy();
     let sender = at(one_call_at_a_time(world.sender_through(&proxy)), wish);
     let pipe = Pipeline::spawn(world.collector(), sender).unwrap();
-    pipe.sender.wait_for("event=crash_point", SOON).unwrap();
+    stalled(&pipe.sender);
     proxy.cut().unwrap();
     pipe.collector.kill().unwrap();
     let another = world.pipe();

@@ -28,6 +28,11 @@ pub(crate) fn steps(model: &Delivery, state: &State, me: usize, actions: &mut Ve
         if state.pipes[model.pipe_of(me)].len() < bounds.pipe {
             actions.push(Action::Write(me));
         }
+        // Meanwhile the next claim may be made; its answer waits until the line is written.
+        if collector.at == CollectorAt::Ready && state.is_alive(collector.session) {
+            let claimable = (0..state.rows.len()).filter(|&token| state.is_claimable(token));
+            actions.extend(claimable.map(|token| Action::Claim(me, token)));
+        }
         return;
     }
     match collector.at {
@@ -48,7 +53,6 @@ fn ready(model: &Delivery, state: &State, me: usize, actions: &mut Vec<Action>) 
     let gone = state.gone();
     let room = state.pipes[model.pipe_of(me)].len() < bounds.pipe;
     for token in 0..state.rows.len() {
-        // One line of credit: no claim before the last line is in the pipe.
         if state.is_claimable(token) && (guards.claim_commits_first || room) {
             actions.push(Action::Claim(me, token));
         }
@@ -274,7 +278,7 @@ pub(crate) fn die(state: &mut State, me: usize) {
 
 /// What a half-open connection's backend may still be given.
 pub(crate) fn late(state: &State, me: usize) -> Vec<Late> {
-    if state.collectors[me].at != CollectorAt::Ready || state.collectors[me].hand.is_some() {
+    if state.collectors[me].at != CollectorAt::Ready {
         return Vec::new();
     }
     let claimable = (0..state.rows.len()).filter(|&token| state.is_claimable(token));
