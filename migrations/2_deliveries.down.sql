@@ -44,7 +44,7 @@ DROP VIEW delivery_status;
 DROP TABLE deliveries, delivery_log, holders, actions;
 DROP FUNCTION trg_after_account_status_change, mailroom_hold_accounts, mailroom_unknown_action, mailroom_wake,
     mailroom_session, mailroom_channel, mailroom_gate, mailroom_gate_class, mailroom_holder_class;
-DROP FUNCTION IF EXISTS mailroom_other_session;
+DROP FUNCTION IF EXISTS mailroom_other_session, mailroom_utf8;
 DROP DOMAIN IF EXISTS delivery_time;
 DROP TYPE delivery_outcome, delivery_state;
 

@@ -33,8 +33,14 @@ WITH taken AS (
 )
 SELECT
     d.token, k.number, k.path, k.code_signed, t.secret, t.code,
-    CASE WHEN k.number IS NOT NULL THEN convert_to(a.email, e.encoding) END AS email,
-    CASE WHEN k.number IS NOT NULL THEN convert_to(a.login, e.encoding) END AS login,
+    CASE
+        WHEN k.number IS NULL THEN NULL
+        WHEN e.is_utf8 THEN convert_to(a.email, 'UTF8') ELSE mailroom_utf8(a.email)
+    END AS email,
+    CASE
+        WHEN k.number IS NULL THEN NULL
+        WHEN e.is_utf8 THEN convert_to(a.login, 'UTF8') ELSE mailroom_utf8(a.login)
+    END AS login,
     d.dispatches::integer AS dispatches, d.priority, d.due_at, now() AS claimed_at
 FROM taken AS d
 LEFT JOIN LATERAL (
@@ -52,7 +58,4 @@ LEFT JOIN LATERAL (
     WHERE k.action = t.action AND a.status = ANY (k.statuses)
     OFFSET 0
 ) AS k ON true
--- In a database without an encoding texts may be anything.
-CROSS JOIN (
-    SELECT CASE getdatabaseencoding() WHEN 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END AS encoding
-) AS e;
+CROSS JOIN (SELECT getdatabaseencoding() = 'UTF8' AS is_utf8) AS e;

@@ -76,6 +76,18 @@ impl Database {
         Database::create(server, None).await
     }
 
+    /// As [`fresh`](Database::fresh), in another encoding than UTF-8.
+    ///
+    /// # Errors
+    ///
+    /// If the server does not start or has no such encoding, or a migration fails.
+    pub async fn encoded(encoding: &str) -> anyhow::Result<Database> {
+        let how = format!("template0 ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'");
+        let database = Database::create(try_shared()?, Some(&how)).await?;
+        migrate(database.url(), &migrations_dir(), None).await?;
+        Ok(database)
+    }
+
     async fn create(server: &Postgres, template: Option<&str>) -> anyhow::Result<Database> {
         static NUMBER: AtomicU64 = AtomicU64::new(1);
         let name = format!("{DATABASE_PREFIX}{}", NUMBER.fetch_add(1, Ordering::Relaxed));

@@ -3,8 +3,11 @@
 use std::io::Write as _;
 use std::time::Duration;
 
+use testkit::Database;
+
 use crate::SOON;
 use crate::audit::mails;
+use crate::faults::together;
 use crate::support::{bytea, sign_up};
 use crate::world::{World, stop, stop_collector};
 
@@ -66,6 +69,40 @@ async fn a_hostile_login_is_text_in_exactly_one_mail_to_its_own_address() {
         assert_eq!(mail.data.as_object().unwrap().len(), 2, "nothing slipped in: {:?}", mail.data);
     }
     world.quiet(&[&pipe.collector, &pipe.sender], &[]).await;
+}
+
+/// Databases in encodings of single bytes keep bytes that are no characters, and those without an
+/// encoding keep anything. It is one account's trouble, and nobody else's.
+#[test]
+fn a_login_that_its_databases_encoding_cannot_say_stops_no_others() {
+    #[tokio::main(flavor = "current_thread")]
+    async fn mailed(encoding: &str, good: (&[u8], &str), bad: &[u8]) {
+        let world = World::in_database(Database::encoded(encoding).await.unwrap());
+        let client = world.db.client().await.unwrap();
+        let sql = "INSERT INTO accounts (email, login)
+            VALUES ($1, convert_from($2, getdatabaseencoding()))";
+        for (email, login) in [("bad@mail.example", bad), ("good@mail.example", good.0)] {
+            client.execute(sql, &[&email, &login]).await.unwrap();
+        }
+        let pipe = world.pipe();
+        world.mails(1).await;
+        world.settled().await;
+        stop(&pipe);
+        for mail in mails(&world.ses).into_values().flatten() {
+            assert_eq!(mail.text("login"), good.1);
+        }
+        let log = "SELECT string_agg(concat_ws(' ', outcome, detail), ', ' ORDER BY token)
+            FROM delivery_log";
+        assert_eq!(world.db.query_text(log).await.unwrap(), "failed login is not UTF-8, sent");
+        // Nobody who speaks UTF-8 can read it: not the audit, either.
+        world.db.execute("DELETE FROM accounts WHERE email LIKE 'bad%'").await.unwrap();
+        world.quiet(&[&pipe.collector, &pipe.sender], &["delivery_failed"]).await;
+    }
+    together(&[
+        ("WIN1252", || mailed("WIN1252", (b"Zo\xeb", "Zo\u{eb}"), b"Zo\x81")),
+        ("WIN1253", || mailed("WIN1253", (b"Zo\xe7", "Zo\u{3b7}"), b"Zo\xd2")),
+        ("SQL_ASCII", || mailed("SQL_ASCII", ("Zo\u{eb}".as_bytes(), "Zo\u{eb}"), b"Zo\xeb")),
+    ]);
 }
 
 #[tokio::test]
