@@ -12,13 +12,13 @@ use super::stats::count;
 use super::world::World;
 
 /// The default limit of a batch, a large one, and how many mails each has.
-const BATCHES: [(u32, u64); 2] = [(10, 20_000), (500, 100_000)];
+const BATCHES: [(u32, u64); 2] = [(10, 20_000), (500, 50_000)];
 /// The batches of the pipe that is watched when it is idle.
 const IDLE_LIMIT: u32 = 10;
 /// After the last mail a sweep makes sure that nothing is held any more, five seconds later.
 const LAST_SWEEP: Duration = Duration::from_secs(7);
 /// How long the idle pipe is watched in each round, in seconds.
-const WATCHED: f64 = 5.0;
+const WATCHED: f64 = 2.0;
 const ROLES: [&str; 2] = ["mailroom_collector", "mailroom_sender"];
 
 /// PostgreSQL's and the two halves' counters.

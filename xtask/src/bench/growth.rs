@@ -16,7 +16,7 @@ const WAITING: u64 = 100_000;
 const LIMIT: u32 = 500;
 /// Sign-ups a second, and for how long.
 const RATE: u32 = 20;
-const SECONDS: f64 = 1.5;
+const SECONDS: f64 = 1.0;
 const CONNECTIONS: usize = 4;
 /// What a past may cost of the speed, and an open transaction.
 const GROWN: f64 = 0.90;

@@ -19,7 +19,7 @@ use super::world::{PATIENCE, World};
 use super::writers::{Committed, Writers, address, number};
 
 /// Sign-ups a second, and for how long.
-const RATES: [(u32, f64); 3] = [(20, 2.0), (200, 1.0), (1_000, 1.0)];
+const RATES: [(u32, f64); 3] = [(20, 2.0), (200, 0.5), (1_000, 0.5)];
 const CONNECTIONS: usize = 32;
 /// A batch of the whole pipe: whatever waits, up to this.
 const PIPE_LIMIT: u32 = 50;

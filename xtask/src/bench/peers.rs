@@ -51,7 +51,7 @@ const KINDS: [Kind; 4] = [
     Kind {
         name: "apalis-postgres",
         driver: "apalis_worker",
-        jobs: 50_000,
+        jobs: 20_000,
         env: &[("BATCH", "1000"), ("POLLMS", "1")],
         fill: "INSERT INTO apalis.jobs
                 (id, job_type, job, status, attempts, max_attempts, run_at, priority)
@@ -62,7 +62,7 @@ const KINDS: [Kind; 4] = [
     Kind {
         name: "procrastinate",
         driver: "procrastinate_worker.py",
-        jobs: 1_000,
+        jobs: 500,
         env: &[],
         fill: "INSERT INTO procrastinate_jobs (queue_name, task_name, args)
             SELECT 'q', 'noop', jsonb_build_object('n', g) FROM generate_series(1, {n}) AS g",

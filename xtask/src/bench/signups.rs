@@ -13,7 +13,7 @@ use super::world::World;
 use super::writers::Writers;
 
 /// How many, and for how many seconds: of the most there are aims.
-const WRITERS: [(usize, f64); 3] = [(1, 0.5), (8, 0.5), (MOST, 2.0)];
+const WRITERS: [(usize, f64); 3] = [(1, 0.3), (8, 0.3), (MOST, 1.5)];
 const MOST: usize = 32;
 /// The default.
 const LIMIT: u32 = 10;
