@@ -23,7 +23,7 @@ pub struct Rejected {
 /// Returns how many rows and lines there are, and the deliveries that cannot be written.
 pub fn write(
     key: &SecretKey,
-    deliveries: &[Delivery],
+    deliveries: Vec<Delivery>,
     limit: usize,
     out: &mut Vec<u8>,
 ) -> (usize, usize, Vec<Rejected>) {
@@ -31,10 +31,11 @@ pub fn write(
     let mut alone = Vec::new();
     let mut rejected = Vec::new();
     for delivery in deliveries {
+        let (token, travels_alone) = (delivery.token, delivery.dispatches >= ALONE_FROM);
         match row(key, delivery) {
-            Ok(row) if delivery.dispatches >= ALONE_FROM => alone.push(row),
+            Ok(row) if travels_alone => alone.push(row),
             Ok(row) => together.push(row),
-            Err(reason) => rejected.push(Rejected { token: delivery.token, reason }),
+            Err(reason) => rejected.push(Rejected { token, reason }),
         }
     }
     let mut lines = 0;
@@ -46,20 +47,20 @@ pub fn write(
     (together.len() + alone.len(), lines, rejected)
 }
 
-fn row(key: &SecretKey, delivery: &Delivery) -> Result<Row, String> {
-    let action = action(delivery)?;
+fn row(key: &SecretKey, delivery: Delivery) -> Result<Row, String> {
+    let action = action(&delivery)?;
     let secret = Secret::try_from(delivery.secret.as_slice())
         .map_err(|_| format!("the token's secret has {} bytes, not 32", delivery.secret.len()))?;
     let code: Option<Code> = delivery.code.as_deref().and_then(|code| code.parse().ok());
     let token: Token = sign(key, &action, &secret, code.as_ref())
         .map_err(|_| "the token's code is not five digits".to_owned())?;
-    let email = text("email", &delivery.email)?;
-    let login = text("login", &delivery.login)?;
+    let email = text("email", delivery.email)?;
+    let login = text("login", delivery.login)?;
     Row::new(action.number(), email, login, token, code).map_err(|error| error.to_string())
 }
 
-fn text<'a>(field: &str, bytes: &'a [u8]) -> Result<&'a str, String> {
-    std::str::from_utf8(bytes).map_err(|_| format!("{field} is not UTF-8"))
+fn text(field: &str, bytes: Vec<u8>) -> Result<String, String> {
+    String::from_utf8(bytes).map_err(|_| format!("{field} is not UTF-8"))
 }
 
 fn action(delivery: &Delivery) -> Result<Action, String> {
@@ -88,7 +89,7 @@ mod tests {
         }
     }
 
-    fn written(deliveries: &[Delivery]) -> (String, Vec<Rejected>) {
+    fn written(deliveries: Vec<Delivery>) -> (String, Vec<Rejected>) {
         let key = "deadbeef".repeat(8).parse().unwrap();
         let mut out = Vec::new();
         let (_, lines, rejected) = write(&key, deliveries, 10, &mut out);
@@ -99,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_line_is_what_the_original_writes() {
-        let (text, rejected) = written(&[delivery(1)]);
+        let (text, rejected) = written(vec![delivery(1)]);
         assert_eq!(
             text,
             "1,ada@example.com,ada,EREREREREREREREREREREREREREREREREREREREREREnRa1oLcVvdCsr3c89nZ\
@@ -115,7 +116,7 @@ mod tests {
             change(&mut delivery);
             delivery
         };
-        let (text, rejected) = written(&[
+        let (text, rejected) = written(vec![
             bad(1, |d| d.login = b"a\nb".to_vec()),
             bad(2, |d| d.email = "a\u{85}@example.com".as_bytes().to_vec()),
             bad(3, |d| d.secret = vec![1; 31]),
@@ -144,13 +145,13 @@ mod tests {
     #[test]
     fn a_delivery_that_was_lost_twice_travels_alone() {
         let lost = Delivery { dispatches: 3, ..delivery(2) };
-        let (text, _) = written(&[delivery(1), lost, delivery(3)]);
+        let (text, _) = written(vec![delivery(1), lost, delivery(3)]);
         assert_eq!(text.lines().count(), 2);
     }
 
     #[test]
     fn no_line_has_more_rows_than_a_batch() {
-        let (text, _) = written(&(1..=25).map(delivery).collect::<Vec<_>>());
+        let (text, _) = written((1..=25).map(delivery).collect());
         let rows: Vec<_> = text.lines().map(|line| line.split(',').count() / 5).collect();
         assert_eq!(rows, [10, 10, 5]);
     }

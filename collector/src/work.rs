@@ -243,6 +243,7 @@ impl<'a> Work<'a> {
         sweeps: &mut Sweeps,
     ) -> Result<(), End> {
         let Self { config, queue, emitter, predecessors, highest, floors, .. } = self;
+        let Claim { ours, claimed_at, .. } = claim;
         let claim_ahead = async {
             let asked = ahead?;
             let claim = queue.claim(asked, floors).await;
@@ -256,12 +257,12 @@ impl<'a> Work<'a> {
             }
             let mut bytes = Vec::new();
             let limit = usize::try_from(config.batch_limit).unwrap_or(usize::MAX);
-            let (rows, lines, rejected) =
-                lines::write(&config.secret_key, &claim.ours, limit, &mut bytes);
+            let last = ours.iter().map(|delivery| delivery.token).max();
+            let (rows, lines, rejected) = lines::write(&config.secret_key, ours, limit, &mut bytes);
             reject(queue, &rejected).await?;
             crash_point!("signed");
             // From here on these rows count as written: the reader may act on any line of them.
-            predecessors.claimed_at = claim.claimed_at;
+            predecessors.claimed_at = claimed_at;
             let begun = Instant::now();
             let mut emit = pin!(emitter.emit(&bytes));
             let emitted = match timeout(GATE_PATIENCE, &mut emit).await {
@@ -282,8 +283,7 @@ impl<'a> Work<'a> {
             })?;
             crash_point!("line_written");
             batcher.taken(u32::try_from(rows).unwrap_or(u32::MAX), begun.elapsed() < AT_ONCE);
-            let tokens = claim.ours.iter().map(|delivery| delivery.token);
-            *highest = tokens.fold(*highest, i64::max);
+            *highest = (*highest).max(last.unwrap_or_default());
             let waited_ms = ms(begun.elapsed());
             tracing::info!(rows, lines, waited_ms, "batch_emitted");
             Ok::<(), End>(())

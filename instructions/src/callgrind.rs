@@ -10,6 +10,7 @@ use std::process::{Command, Output};
 use anyhow::{Context as _, ensure};
 
 use crate::cases::Case;
+use crate::inputs::RUNS_MAX;
 
 /// What the budgets are for, in the words of [`processor`]. A Valgrind that learns to do more says so
 /// here, and then the budgets are to be taken anew.
@@ -17,7 +18,7 @@ pub(crate) const PROCESSOR: &str = "x86_64 with avx2";
 
 /// Runs of a case in the two counts whose difference is what it takes. The start of the program and
 /// the first run, which finds nothing allocated, are in both.
-const TIMES: [u64; 2] = [1, 11];
+const TIMES: [usize; 2] = [1, RUNS_MAX];
 
 /// What the processor can do that we run on, as far as it decides which code is run.
 pub(crate) fn processor() -> String {
@@ -49,13 +50,13 @@ pub(crate) fn emulated() -> anyhow::Result<String> {
 /// The instructions that `case` takes for one mail.
 pub(crate) fn count(case: &Case) -> anyhow::Result<u64> {
     let [few, many] = TIMES;
-    let mails = (many - few) * u64::try_from(case.mails)?;
+    let mails = u64::try_from((many - few) * case.mails)?;
     let once = total(case.name, few)?;
     let more = total(case.name, many)?.saturating_sub(once);
     Ok((more + mails / 2) / mails)
 }
 
-fn total(case: &str, times: u64) -> anyhow::Result<u64> {
+fn total(case: &str, times: usize) -> anyhow::Result<u64> {
     let output = callgrind(&["run", case, &times.to_string()])?;
     let said = String::from_utf8_lossy(&output.stderr);
     collected(&said).with_context(|| format!("callgrind has not said what it counted:\n{said}"))

@@ -15,6 +15,9 @@ use sender::transport::{Call, Mail};
 /// Mails of a batch: as many as fit where speed is wanted.
 pub(crate) const BATCH: usize = 500;
 
+/// More often than this no case is run.
+pub(crate) const RUNS_MAX: usize = 11;
+
 /// Mails that are rendered one by one: a call's worth.
 pub(crate) const LETTERS: usize = 50;
 
@@ -35,8 +38,8 @@ pub(crate) struct Inputs {
     pub(crate) key: SecretKey,
     pub(crate) activation: Action,
     pub(crate) recovery: Action,
-    /// As claimed.
-    pub(crate) deliveries: Vec<Delivery>,
+    /// As claimed, the same in each: a run uses one up.
+    pub(crate) batches: Vec<Vec<Delivery>>,
     /// What the collector makes of them.
     pub(crate) line: Vec<u8>,
     /// What the sender reads in it.
@@ -54,7 +57,7 @@ impl Inputs {
         let key: SecretKey = "5a".repeat(32).parse().context("a key")?;
         let deliveries: Vec<_> = (0..BATCH).map(delivery).collect::<Result<_, _>>()?;
         let mut line = Vec::new();
-        let (rows, lines, _) = lines::write(&key, &deliveries, deliveries.len(), &mut line);
+        let (rows, lines, _) = lines::write(&key, deliveries.clone(), BATCH, &mut line);
         ensure!((rows, lines) == (BATCH, 1), "{rows} rows in {lines} lines");
         let rows = line::parse(&line)?;
         let (activation, recovery) = (Action::activation(), Action::password_recovery());
@@ -76,7 +79,7 @@ impl Inputs {
             key,
             activation,
             recovery,
-            deliveries,
+            batches: vec![deliveries; RUNS_MAX],
             line,
             rows,
             composer,
