@@ -277,3 +277,22 @@ async fn the_log_tells_the_story_of_a_mail() {
     world.each_mailed_once(1).await;
     world.quiet(&[&pipe.collector, &pipe.sender], &["mails_again"]).await;
 }
+
+#[tokio::test]
+async fn a_sender_without_credentials_warns_before_there_is_any_mail_and_keeps_what_comes() {
+    let world = World::new().await;
+    let nobody = world
+        .sender()
+        .env("AWS_ACCESS_KEY_ID", "")
+        .env("AWS_SECRET_ACCESS_KEY", "")
+        .env("MAILROOM_SES_RATE", "");
+    let pipe = Pipeline::spawn(world.collector(), nobody).unwrap();
+    let line = pipe.sender.wait_for("event=send_rate_unknown", SOON).unwrap();
+    assert!(line.contains("WARN") && line.contains("no AWS credentials"), "{line}");
+    world.db.execute(&sign_up("kept", 1)).await.unwrap();
+    ended(&pipe.sender, 78);
+    ended(&pipe.collector, 75);
+    assert_eq!(left(&world).await, "1 pending");
+    let expected = ["send_rate_unknown", "mails_again", "gave_up", "reader_gone"];
+    world.quiet(&[&pipe.collector, &pipe.sender], &expected).await;
+}

@@ -6,7 +6,7 @@
 //!
 //! Events (and those of `kept`):
 //! * `ses_ready` (info): `region`, `endpoint`.
-//! * `send_rate_unknown` (info): `reason`.
+//! * `send_rate_unknown` (info; warn if no call can be made at all): `reason`.
 //! * `call_bisected` (warn): `mails`, `reason`.
 //! * `call_repeated` (warn): `mails`, `reason`: after expired credentials or a wrong clock.
 
@@ -29,7 +29,7 @@ use aws_sdk_sesv2::Client;
 use aws_sdk_sesv2::config::{Region, SharedHttpClient};
 use aws_sdk_sesv2::types::BulkEmailEntry;
 
-use self::call_error::CallError;
+use self::call_error::{CallError, Kind};
 use self::kept::Kept;
 pub use self::settings::{SesSettings, TimeOuts, check_source};
 use super::words::words;
@@ -156,7 +156,13 @@ impl Transport for Ses {
             },
             Err(error) => {
                 let error = CallError::new(&error, true);
-                words(&format!("{}: {}", error.label(), error.text))
+                let reason = words(&format!("{}: {}", error.label(), error.text));
+                if error.kind == Kind::NotBuilt {
+                    // Nor will mail be sent: better heard of now than with the first one.
+                    tracing::warn!(reason, "send_rate_unknown");
+                    return SendRate::Unknown;
+                }
+                reason
             }
         };
         tracing::info!(reason, "send_rate_unknown");
