@@ -112,8 +112,12 @@ fn advice(story: &Story) -> Option<String> {
         return None;
     }
     if story.barred {
-        let status = story.account_status.as_deref().unwrap_or("deleted");
-        return Some(format!("The account is {status}, so this mail is not for it."));
+        let status = story.account_status.as_deref();
+        // The account's trigger sees to it.
+        let held = story.state.as_deref() == Some("skipped") && !story.expired && status.is_some();
+        let unless = if held { ". If that changes while its link works, it is sent" } else { "" };
+        let status = status.unwrap_or("deleted");
+        return Some(format!("The account is {status}, so this mail is not for it{unless}."));
     }
     let extend = if story.expired { " --extend 15m" } else { "" };
     let token = story.token;
@@ -206,8 +210,11 @@ mod tests {
           Made 2023-11-14 22:08:20 (times are UTC); its link works until 2023-11-14 22:23:20, for 10m more.
           State: not sent, because it must not be.
           2023-11-14 22:13:11: not sent: the account is suspended.
-          The account is suspended, so this mail is not for it.
+          The account is suspended, so this mail is not for it. If that changes while its link works, it is sent.
         "#);
+        let too_late = Story { expired: true, ..barred };
+        let told = story(&too_late, NOW).join("\n");
+        assert!(told.ends_with("so this mail is not for it."), "{told}");
         for done in [
             of("sent"),
             of("pending"),
