@@ -92,6 +92,8 @@ pub struct Config {
     pub transport: Kind,
     /// The address mail comes from, as it was written.
     pub from: String,
+    /// The setting that says so: `MAILROOM_FROM`, or the original's name.
+    from_name: &'static str,
     /// The same, for messages of our own making.
     pub origin: Origin,
     /// The folder of templates; `None`: those that come with Mailroom, and with SES those stored there.
@@ -166,8 +168,12 @@ impl Config {
                 problems.push("MAILROOM_FROM", "MAILROOM_SES_SOURCE is set, too: set one of them");
                 ("MAILROOM_SES_SOURCE", source)
             }
-            (None, source) => {
-                ("MAILROOM_SES_SOURCE", source.unwrap_or_else(|| "noreply@localhost".to_owned()))
+            (None, Some(source)) => ("MAILROOM_SES_SOURCE", source),
+            (None, None) => {
+                // The original's default, by the original's name where it is the original's transport.
+                let ses = transport == Kind::Ses;
+                let name = if ses { "MAILROOM_SES_SOURCE" } else { "MAILROOM_FROM" };
+                (name, "noreply@localhost".to_owned())
             }
         };
         if let Some(set) = said.ses_config_set.as_deref()
@@ -258,6 +264,7 @@ impl Config {
         let config = Self {
             transport,
             from,
+            from_name,
             origin: Origin { from: from_mailbox, reply_to, envelope_sender },
             templates: said.templates.map(PathBuf::from),
             locales: locales.unwrap_or_default(),
@@ -323,8 +330,7 @@ impl Config {
             ("DATABASE_URL", database),
             ("DEBUG", self.dry_run.to_string()),
             ("TRANSPORT", self.transport.word().to_owned()),
-            // The original's name where it is the original's transport.
-            (if self.transport == Kind::Ses { "SES_SOURCE" } else { "FROM" }, self.from.clone()),
+            (self.from_name.trim_start_matches("MAILROOM_"), self.from.clone()),
             ("REPLY_TO", or(self.origin.reply_to.as_ref().map(ToString::to_string), "not set")),
             (
                 "TEMPLATES",

@@ -213,6 +213,12 @@ fn check_shows_the_originals_defaults_and_no_secret() {
         assert!(stdout.lines().any(|l| l == line), "no {line} in: {stdout}");
     }
     assert!(!stdout.contains("hush"), "{stdout}");
+    for name in ["MAILROOM_FROM", "MAILROOM_SES_SOURCE"] {
+        let sender = Process::new("sender").arg("--check").env(name, "us@example.com");
+        let (_, stdout, _) = run(sender);
+        let line = format!("{name}=us@example.com");
+        assert!(stdout.lines().any(|l| l == line), "no {line} in: {stdout}");
+    }
 }
 
 #[test]
