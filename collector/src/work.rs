@@ -264,23 +264,7 @@ impl<'a> Work<'a> {
             // From here on these rows count as written: the reader may act on any line of them.
             predecessors.claimed_at = claimed_at;
             let begun = Instant::now();
-            let mut emit = pin!(emitter.emit(&bytes));
-            let emitted = match timeout(GATE_PATIENCE, &mut emit).await {
-                Ok(emitted) => emitted,
-                Err(_) if batcher.is_armed() => {
-                    // The reader is slow, so we are not asleep, and writers need not notify. Whatever
-                    // comes of that, the line is finished: half of one would spoil the next.
-                    let (emitted, disarmed) = tokio::join!(emit, queue.disarm());
-                    disarmed?;
-                    batcher.disarmed();
-                    emitted
-                }
-                Err(_) => emit.await,
-            };
-            emitted.map_err(|error| match error.kind() {
-                std::io::ErrorKind::BrokenPipe => End::ReaderGone,
-                _ => End::Unwritable(error),
-            })?;
+            put(emitter, &bytes, queue, batcher).await?;
             crash_point!("line_written");
             batcher.taken(u32::try_from(rows).unwrap_or(u32::MAX), begun.elapsed() < AT_ONCE);
             *highest = (*highest).max(last.unwrap_or_default());
@@ -368,6 +352,32 @@ impl<'a> Work<'a> {
         }
         Ok(())
     }
+}
+
+/// Writes whole lines, however long the reader takes.
+async fn put(
+    emitter: &mut Emitter,
+    lines: &[u8],
+    queue: &Queue<'_>,
+    batcher: &mut Batcher,
+) -> Result<(), End> {
+    let mut emit = pin!(emitter.emit(lines));
+    let emitted = match timeout(GATE_PATIENCE, &mut emit).await {
+        Ok(emitted) => emitted,
+        Err(_) if batcher.is_armed() => {
+            // The reader is slow, so we are not asleep, and writers need not notify. Whatever comes of
+            // that, the line is finished: half of one would spoil the next.
+            let (emitted, disarmed) = tokio::join!(emit, queue.disarm());
+            disarmed?;
+            batcher.disarmed();
+            emitted
+        }
+        Err(_) => emit.await,
+    };
+    emitted.map_err(|error| match error.kind() {
+        std::io::ErrorKind::BrokenPipe => End::ReaderGone,
+        _ => End::Unwritable(error),
+    })
 }
 
 /// What cannot be written has failed, and says why.
