@@ -89,14 +89,14 @@ CREATE FUNCTION mailroom_session(backend integer) RETURNS boolean
     LANGUAGE sql STABLE AS 'SELECT pg_backend_pid() = backend OR mailroom_other_session()';
 
 -- A text in UTF-8. If its database's encoding has no character for a byte of it, something that is not
--- UTF-8, so that the collector refuses this one text and no statement fails of it.
+-- UTF-8, so that one mail suffers from it and not the statement.
 CREATE FUNCTION mailroom_utf8(words text) RETURNS bytea LANGUAGE plpgsql STABLE STRICT AS $$
 BEGIN
     -- In a database without an encoding a text may be anything.
     RETURN convert_to(
         words, CASE getdatabaseencoding() WHEN 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END
     );
-EXCEPTION WHEN untranslatable_character THEN
+EXCEPTION WHEN untranslatable_character OR character_not_in_repertoire THEN
     RETURN '\xff';
 END
 $$;

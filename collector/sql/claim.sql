@@ -32,7 +32,8 @@ WITH taken AS (
     RETURNING d.token, d.dispatches, d.priority, d.due_at
 )
 SELECT
-    d.token, k.number, k.path, k.code_signed, t.secret, t.code,
+    d.token, k.number, k.path, k.code_signed, t.secret,
+    CASE WHEN e.is_utf8 THEN convert_to(t.code, 'UTF8') ELSE mailroom_utf8(t.code) END AS code,
     CASE
         WHEN k.number IS NULL THEN NULL
         WHEN e.is_utf8 THEN convert_to(a.email, 'UTF8') ELSE mailroom_utf8(a.email)

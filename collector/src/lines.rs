@@ -51,7 +51,8 @@ fn row(key: &SecretKey, delivery: Delivery) -> Result<Row, String> {
     let action = action(&delivery)?;
     let secret = Secret::try_from(delivery.secret.as_slice())
         .map_err(|_| format!("the token's secret has {} bytes, not 32", delivery.secret.len()))?;
-    let code: Option<Code> = delivery.code.as_deref().and_then(|code| code.parse().ok());
+    let code = delivery.code.as_deref().and_then(|code| std::str::from_utf8(code).ok());
+    let code: Option<Code> = code.and_then(|code| code.parse().ok());
     let token: Token = sign(key, &action, &secret, code.as_ref())
         .map_err(|_| "the token's code is not five digits".to_owned())?;
     let email = text("email", delivery.email)?;
@@ -81,7 +82,7 @@ mod tests {
             token,
             action: (1, "/activate".to_owned(), false),
             secret: vec![0x11; 32],
-            code: Some("01234".to_owned()),
+            code: Some(b"01234".to_vec()),
             email: b"ada@example.com".to_vec(),
             login: b"ada".to_vec(),
             dispatches: 1,
@@ -120,11 +121,11 @@ mod tests {
             bad(1, |d| d.login = b"a\nb".to_vec()),
             bad(2, |d| d.email = "a\u{85}@example.com".as_bytes().to_vec()),
             bad(3, |d| d.secret = vec![1; 31]),
-            bad(4, |d| (d.action.2, d.code) = (true, Some("#####".to_owned()))),
+            bad(4, |d| (d.action.2, d.code) = (true, Some(b"#####".to_vec()))),
             bad(5, |d| d.action.0 = 0),
             delivery(6),
             bad(8, |d| d.login = b"caf\xe9".to_vec()),
-            bad(7, |d| d.code = Some("#####".to_owned())),
+            bad(7, |d| d.code = Some(b"\xff".to_vec())),
         ]);
         assert_eq!(text.lines().count(), 1);
         assert!(text.ends_with("eoQ,\n"), "a code that is not signed and no code is left out");

@@ -60,7 +60,7 @@ pub struct Delivery {
     /// Of any length.
     pub secret: Vec<u8>,
     /// Of any form.
-    pub code: Option<String>,
+    pub code: Option<Vec<u8>>,
     /// The account's address, perhaps not in UTF-8.
     pub email: Vec<u8>,
     /// The account's login, perhaps not in UTF-8.

@@ -114,7 +114,7 @@ fn delivery(n: usize) -> anyhow::Result<Delivery> {
         token: i64::try_from(n)?,
         action: (number, action.path().to_owned(), action.signs_code()),
         secret,
-        code: Some(format!("{n:05}")),
+        code: Some(format!("{n:05}").into_bytes()),
         email: format!("someone.{n}@mail.example").into_bytes(),
         login: format!("someone-{n}").into_bytes(),
         dispatches: 1,

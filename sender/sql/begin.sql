@@ -4,7 +4,7 @@
 -- $6 seconds a token must still live, $7 ambiguous attempts that are enough.
 -- Returns `place` (from 1, in $4), token, attempts (this one included) and ambiguities of each row
 -- that is now ours, and what its template may want to know: the action's label, the account's locale,
--- what the token carries and when it expires. Only what is returned is sent; refuse deals with the rest.
+-- what the token carries and when it expires, texts in UTF-8. Only what is returned is sent; refuse deals with the rest.
 -- A line fed twice finds its rows begun or gone, and gets nothing.
 -- A locked row is waited for: another collector's claim may hold it for a moment, only to find that it
 -- is dispatched already, and what is left out here is not seen again for a minute.
@@ -12,14 +12,19 @@
 --
 -- Rows are locked as they are changed, in the order of their tokens. OFFSET 0 and BETWEEN: ADR 12.
 WITH me AS MATERIALIZED (
-    SELECT floor(extract(epoch FROM now()))::bigint + $6::bigint AS second
+    SELECT
+        floor(extract(epoch FROM now()))::bigint + $6::bigint AS second,
+        getdatabaseencoding() = 'UTF8' AS is_utf8
     WHERE mailroom_session($1::integer)
       AND set_config('synchronous_commit', 'off', true) IS NOT NULL
 )
 UPDATE deliveries AS d
 SET state = 'sending', holder = $2::integer, attempts = d.attempts + 1, dispatches = 0
 FROM (
-    SELECT asked.place, t.id AS token, k.label, a.locale, t.data, t.expires_at
+    SELECT
+        asked.place, t.id AS token, k.label, t.expires_at,
+        CASE WHEN me.is_utf8 THEN convert_to(a.locale, 'UTF8') ELSE mailroom_utf8(a.locale) END AS locale,
+        CASE WHEN me.is_utf8 THEN convert_to(t.data, 'UTF8') ELSE mailroom_utf8(t.data) END AS data
     FROM me CROSS JOIN
         unnest($4::bytea[], $5::text[]) WITH ORDINALITY AS asked (secret, email, place)
     CROSS JOIN LATERAL (

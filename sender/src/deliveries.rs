@@ -128,11 +128,17 @@ fn ours(row: &tokio_postgres::Row) -> Option<Begun> {
         ambiguities: row.get("ambiguities"),
         details: Details {
             label: row.get("label"),
-            locale: row.get("locale"),
-            data: row.get("data"),
+            locale: text(row.get("locale")),
+            data: text(row.get("data")),
             expires_at: row.get("expires_at"),
         },
     })
+}
+
+/// What is no UTF-8, because its database's encoding has no such character, is no locale and no data,
+/// either: its own mail fails of it, if any does.
+fn text(bytes: Option<Vec<u8>>) -> Option<String> {
+    bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// Records what became of the mails of one call. `numbers` are all the numbers this process has

@@ -105,6 +105,32 @@ fn a_login_that_its_databases_encoding_cannot_say_stops_no_others() {
     ]);
 }
 
+/// What its template does not need cannot harm the mail itself, either.
+#[test]
+fn nor_does_such_a_byte_in_a_code_a_locale_or_data() {
+    #[tokio::main(flavor = "current_thread")]
+    async fn both_mailed(bad: &str) {
+        let world = World::in_database(Database::encoded("WIN1252").await.unwrap());
+        world.db.execute(&sign_up("odd", 2)).await.unwrap();
+        world.db.execute(&format!("UPDATE {bad} WHERE id = 1")).await.unwrap();
+        let pipe = world.pipe();
+        world.settled().await;
+        stop(&pipe);
+        let log = "SELECT string_agg(outcome::text, ', ' ORDER BY token) FROM delivery_log";
+        assert_eq!(world.db.query_text(log).await.unwrap(), "sent, sent");
+        world.quiet(&[&pipe.collector, &pipe.sender], &[]).await;
+    }
+    together(&[
+        ("code", || both_mailed(r"tokens SET code = convert_from('\x81', 'WIN1252')")),
+        ("locale", || both_mailed(r"accounts SET locale = convert_from('\x81', 'WIN1252')")),
+        ("data", || {
+            both_mailed(
+                r"tokens SET data = convert_from('\x7b2261223a2281227d', 'WIN1252')::jsonb",
+            );
+        }),
+    ]);
+}
+
 #[tokio::test]
 async fn an_address_is_mailed_as_it_is_or_not_at_all() {
     let plain = [
