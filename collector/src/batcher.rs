@@ -18,7 +18,7 @@ const MANY: u32 = 20;
 /// How soon, and at most how late, it looks again when it could not arm.
 const POLL_FIRST: Duration = Duration::from_millis(10);
 const POLL_MAX: Duration = Duration::from_secs(1);
-/// The memory of [`Heat`].
+/// What is remembered of wake-ups.
 const HEAT_SECONDS: f64 = 0.1;
 /// A hundred wake-ups a second, held for [`HEAT_SECONDS`].
 const HEAT_AWAKE: f64 = 10.0;
@@ -29,6 +29,8 @@ const HEAT_MAX: f64 = 100.0;
 const BATCHES_AHEAD: u32 = 8;
 /// The smallest pipe holds two batches of so many, and the reader another two.
 const STREAK_ROWS: u32 = 10;
+/// What is remembered of rows that the reader took at once: a trickle of them proves nothing.
+const STREAK_SECONDS: f64 = 0.5;
 /// No claim of several batches takes more rows than this: nothing urgent overtakes what is claimed.
 const ROWS_AHEAD: u32 = 100;
 
@@ -63,8 +65,9 @@ pub struct Batcher {
     stale: bool,
     /// Claims since the last look that came back full.
     full_claims: u32,
-    /// Rows that the reader has taken without a wait, and the batches that a claim may take therefore.
-    streak: u32,
+    /// Rows that the reader has taken lately without a wait, and the batches that a claim may take
+    /// while there are many.
+    streak: Fading,
     ahead: u32,
     /// When the first delivery of the present batch was noticed.
     opened: Option<Instant>,
@@ -72,7 +75,8 @@ pub struct Batcher {
     next_due: Option<Instant>,
     armed: bool,
     awake: bool,
-    heat: Heat,
+    /// Wake-ups lately.
+    heat: Fading,
     /// While not armed: when to look, and how long the last wait was.
     poll_at: Instant,
     poll: Duration,
@@ -92,13 +96,13 @@ impl Batcher {
             known: 0,
             stale: true,
             full_claims: 0,
-            streak: 0,
+            streak: Fading::new(STREAK_SECONDS, f64::MAX, now),
             ahead: 1,
             opened: None,
             next_due: None,
             armed: false,
             awake: false,
-            heat: Heat { level: 0.0, at: now },
+            heat: Fading::new(HEAT_SECONDS, HEAT_MAX, now),
             poll_at: now,
             poll: POLL_FIRST,
             blocked_until: None,
@@ -120,11 +124,11 @@ impl Batcher {
             return Step::Wait(Some(until));
         }
         if !self.draining && self.known >= self.limit {
-            return Step::Claim(self.rows_at_once(self.known));
+            return Step::Claim(self.rows_at_once(self.known, now));
         }
         self.draining |= self.opened.is_some_and(|opened| now >= opened + self.timeout);
         if self.draining {
-            return Step::Claim(self.rows_at_once(u32::MAX));
+            return Step::Claim(self.rows_at_once(u32::MAX, now));
         }
         let fell_due = self.next_due.is_some_and(|due| now >= due);
         let polls = !self.armed && now >= self.poll_at;
@@ -140,7 +144,7 @@ impl Batcher {
     /// The rows to claim while those of the last claim are still being written: only if the reader is
     /// quick, since what is claimed stands in front of what is urgent, and only if they are known to wait.
     pub fn claim_ahead(&mut self, now: Instant) -> Option<u32> {
-        if !self.reader_is_quick() {
+        if !self.reader_is_quick(now) {
             return None;
         }
         match self.step(now) {
@@ -150,8 +154,9 @@ impl Batcher {
     }
 
     /// Whole batches, one at least, and no more rows than that wait.
-    fn rows_at_once(&self, waiting: u32) -> u32 {
-        let ahead = (ROWS_AHEAD / self.limit).min(self.ahead);
+    fn rows_at_once(&mut self, waiting: u32, now: Instant) -> u32 {
+        let ahead = if self.reader_is_quick(now) { self.ahead } else { 1 };
+        let ahead = (ROWS_AHEAD / self.limit).min(ahead);
         (waiting / self.limit).min(ahead).max(1).saturating_mul(self.limit)
     }
 
@@ -255,38 +260,51 @@ impl Batcher {
     }
 
     /// So many rows are in the pipe: at once, or only after the reader had made room for them. It is
-    /// quick when it has taken more at once than the pipe holds.
-    pub fn taken(&mut self, rows: u32, at_once: bool) {
-        self.streak = if at_once { self.streak.saturating_add(rows) } else { 0 };
-        self.ahead = match self.streak {
-            0 => 1,
-            _ if self.reader_is_quick() => (self.ahead * 2).min(BATCHES_AHEAD),
-            _ => self.ahead,
-        };
+    /// quick while it takes more at once than the pipe holds.
+    pub fn taken(&mut self, rows: u32, at_once: bool, now: Instant) {
+        if at_once {
+            self.streak.add(rows, now);
+        } else {
+            self.streak.forget(now);
+        }
+        self.ahead =
+            if self.reader_is_quick(now) { (self.ahead * 2).min(BATCHES_AHEAD) } else { 1 };
     }
 
-    fn reader_is_quick(&self) -> bool {
-        self.streak >= self.limit.max(STREAK_ROWS).saturating_mul(4)
+    fn reader_is_quick(&mut self, now: Instant) -> bool {
+        let rows = self.limit.max(STREAK_ROWS).saturating_mul(4);
+        self.streak.level(now) >= f64::from(rows)
     }
 }
 
-/// How many wake-ups there were lately: each counts one, and fades.
+/// How many there were lately: each counts one, and fades.
 #[derive(Debug)]
-struct Heat {
+struct Fading {
+    /// Until about a third of it is left.
+    seconds: f64,
+    most: f64,
     level: f64,
     at: Instant,
 }
 
-impl Heat {
+impl Fading {
+    fn new(seconds: f64, most: f64, now: Instant) -> Self {
+        Self { seconds, most, level: 0.0, at: now }
+    }
+
     fn level(&mut self, now: Instant) -> f64 {
         let passed = now.saturating_duration_since(self.at).as_secs_f64();
-        self.level *= (-passed / HEAT_SECONDS).exp();
+        self.level *= (-passed / self.seconds).exp();
         self.at = now;
         self.level
     }
 
-    fn add(&mut self, wake_ups: u32, now: Instant) {
-        self.level = (self.level(now) + f64::from(wake_ups)).min(HEAT_MAX);
+    fn add(&mut self, many: u32, now: Instant) {
+        self.level = (self.level(now) + f64::from(many)).min(self.most);
+    }
+
+    fn forget(&mut self, now: Instant) {
+        (self.level, self.at) = (0.0, now);
     }
 }
 
@@ -508,13 +526,13 @@ mod tests {
             }
             assert_eq!(batcher.step(now), Step::Claim(rows));
             batcher.claimed(rows, rows, now);
-            batcher.taken(rows, true);
+            batcher.taken(rows, true, now);
         }
         assert_eq!(batcher.step(now), Step::Claim(80));
         batcher.claimed(80, 80, now);
-        batcher.taken(80, false);
+        batcher.taken(80, false, now);
         assert_eq!(batcher.step(now), Step::Claim(10));
-        batcher.taken(40, true);
+        batcher.taken(40, true, now);
         batcher.claimed(20, 19, now);
         look(&mut batcher, 19, true, now);
         assert_eq!(batcher.step(now), Step::Claim(10), "the rest of a batch waits for its time");
@@ -531,16 +549,33 @@ mod tests {
                 batcher.disarmed();
             }
             assert_eq!(batcher.claim_ahead(now), None, "it has not shown yet that it is quick");
-            batcher.taken(500, true);
+            batcher.taken(500, true, now);
         }
         assert_eq!(batcher.claim_ahead(now), Some(500));
-        batcher.taken(500, true);
+        batcher.taken(500, true, now);
         batcher.claimed(500, 500, now);
-        batcher.taken(500, false);
+        batcher.taken(500, false, now);
         assert_eq!(batcher.claim_ahead(now), None, "it is quick no more");
-        (0..4).for_each(|_| batcher.taken(500, true));
+        (0..4).for_each(|_| batcher.taken(500, true, now));
         batcher.claimed(500, 499, now);
         assert_eq!(batcher.claim_ahead(now), None, "there may be nothing, and one must look");
+    }
+
+    #[test]
+    fn a_reader_that_took_a_trickle_at_once_is_not_quick_for_that() {
+        let (mut batcher, mut now) = asleep(10, TIMEOUT);
+        for _ in 0..1_000 {
+            now += SECOND / 14;
+            batcher.taken(1, true, now);
+        }
+        batcher.drain();
+        assert_eq!(batcher.step(now), Step::Claim(10));
+        batcher.claimed(10, 10, now);
+        assert_eq!(batcher.claim_ahead(now), None);
+        (0..8).for_each(|_| batcher.taken(10, true, now));
+        assert_eq!(batcher.claim_ahead(now), Some(80), "more than a pipe holds, in no time");
+        assert_eq!(batcher.claim_ahead(now + SECOND), None, "that was long ago");
+        assert_eq!(batcher.step(now + SECOND), Step::Claim(10));
     }
 
     #[test]
@@ -548,7 +583,7 @@ mod tests {
         for (limit, rows) in [(1, 8), (10, 80), (30, 90), (50, 100), (51, 51), (500, 500)] {
             let (mut batcher, now) = asleep(limit, TIMEOUT);
             batcher.drain();
-            (0..50).for_each(|_| batcher.taken(limit, true));
+            (0..50).for_each(|_| batcher.taken(limit, true, now));
             assert_eq!(batcher.step(now), Step::Claim(rows));
         }
     }

@@ -157,13 +157,15 @@ impl<'a> Work<'a> {
                 return Err(End::Stopped);
             }
             let now = Instant::now();
-            if sweeps.is_due(now) {
-                self.sweep(&mut sweeps, &mut batcher).await?;
-            }
             if let Some(claim) = self.in_hand.take() {
-                let ahead = if shutdown.is_requested() { None } else { batcher.claim_ahead(now) };
+                // A sweep would take what lies in our hand for lost, if it has lain there for long.
+                let pause = shutdown.is_requested() || sweeps.is_due(now);
+                let ahead = if pause { None } else { batcher.claim_ahead(now) };
                 self.emit(claim, ahead, &mut batcher, &mut sweeps).await?;
                 continue;
+            }
+            if sweeps.is_due(now) {
+                self.sweep(&mut sweeps, &mut batcher).await?;
             }
             match batcher.step(now) {
                 Step::Claim(rows) => {
@@ -266,7 +268,8 @@ impl<'a> Work<'a> {
             let begun = Instant::now();
             put(emitter, &bytes, queue, batcher).await?;
             crash_point!("line_written");
-            batcher.taken(u32::try_from(rows).unwrap_or(u32::MAX), begun.elapsed() < AT_ONCE);
+            let at_once = begun.elapsed() < AT_ONCE;
+            batcher.taken(u32::try_from(rows).unwrap_or(u32::MAX), at_once, Instant::now());
             *highest = (*highest).max(last.unwrap_or_default());
             let waited_ms = ms(begun.elapsed());
             tracing::info!(rows, lines, waited_ms, "batch_emitted");
