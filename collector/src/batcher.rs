@@ -11,6 +11,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::fading::Fading;
+
 /// How often an awake collector looks.
 const AWAKE_POLL: Duration = Duration::from_millis(5);
 /// With so many due at a time it may look half as often, with twice as many a quarter as often.
@@ -142,7 +144,7 @@ impl Batcher {
     }
 
     /// The rows to claim while those of the last claim are still being written: only if the reader is
-    /// quick, since what is claimed stands in front of what is urgent, and only if they are known to wait.
+    /// quick, since what is claimed stands in front of what is urgent, and a claim is what comes next.
     pub fn claim_ahead(&mut self, now: Instant) -> Option<u32> {
         if !self.reader_is_quick(now) {
             return None;
@@ -274,37 +276,6 @@ impl Batcher {
     fn reader_is_quick(&mut self, now: Instant) -> bool {
         let rows = self.limit.max(STREAK_ROWS).saturating_mul(4);
         self.streak.level(now) >= f64::from(rows)
-    }
-}
-
-/// How many there were lately: each counts one, and fades.
-#[derive(Debug)]
-struct Fading {
-    /// Until about a third of it is left.
-    seconds: f64,
-    most: f64,
-    level: f64,
-    at: Instant,
-}
-
-impl Fading {
-    fn new(seconds: f64, most: f64, now: Instant) -> Self {
-        Self { seconds, most, level: 0.0, at: now }
-    }
-
-    fn level(&mut self, now: Instant) -> f64 {
-        let passed = now.saturating_duration_since(self.at).as_secs_f64();
-        self.level *= (-passed / self.seconds).exp();
-        self.at = now;
-        self.level
-    }
-
-    fn add(&mut self, many: u32, now: Instant) {
-        self.level = (self.level(now) + f64::from(many)).min(self.most);
-    }
-
-    fn forget(&mut self, now: Instant) {
-        (self.level, self.at) = (0.0, now);
     }
 }
 

@@ -7,6 +7,7 @@
 pub mod batcher;
 pub mod config;
 pub mod emitter;
+pub mod fading;
 pub mod floors;
 pub mod lines;
 pub mod purges;

@@ -4,7 +4,8 @@
 -- $6 seconds a token must still live, $7 ambiguous attempts that are enough.
 -- Returns `place` (from 1, in $4), token, attempts (this one included) and ambiguities of each row
 -- that is now ours, and what its template may want to know: the action's label, the account's locale,
--- what the token carries and when it expires, texts in UTF-8. Only what is returned is sent; refuse deals with the rest.
+-- what the token carries and when it expires, texts in UTF-8. Only what is returned is sent; refuse deals
+-- with the rest.
 -- A line fed twice finds its rows begun or gone, and gets nothing.
 -- A locked row is waited for: another collector's claim may hold it for a moment, only to find that it
 -- is dispatched already, and what is left out here is not seen again for a minute.

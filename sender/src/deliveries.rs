@@ -135,8 +135,8 @@ fn ours(row: &tokio_postgres::Row) -> Option<Begun> {
     })
 }
 
-/// What is no UTF-8, because its database's encoding has no such character, is no locale and no data,
-/// either: its own mail fails of it, if any does.
+/// What is no UTF-8, because its database's encoding has no such character or none at all, is replaced by
+/// U+FFFD: its own mail suffers from it, if any does.
 fn text(bytes: Option<Vec<u8>>) -> Option<String> {
     bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
