@@ -125,9 +125,11 @@ mod tests {
             bad(5, |d| d.action.0 = 0),
             delivery(6),
             bad(8, |d| d.login = b"caf\xe9".to_vec()),
-            bad(7, |d| d.code = Some(b"\xff".to_vec())),
+            bad(9, |d| d.code = Some(b"\xff".to_vec())),
+            bad(7, |d| d.code = Some(b"#####".to_vec())),
         ]);
         assert_eq!(text.lines().count(), 1);
+        assert!(text.contains("eoQ,,1,"), "a code that is not even text is left out");
         assert!(text.ends_with("eoQ,\n"), "a code that is not signed and no code is left out");
         let reasons: Vec<_> = rejected.iter().map(|r| (r.token, r.reason.as_str())).collect();
         assert_eq!(
