@@ -150,13 +150,10 @@ pub(crate) fn act(model: &Delivery, state: &mut State, action: Action) {
         Action::SweepLooks(me) => sweep_looks(model, state, me),
         Action::SweepTakes(me) => sweep_takes(model, state, me),
         Action::TakeLost(token) | Action::TakeSlow(token) => {
-            state.flush();
             if matches!(action, Action::TakeSlow(_)) {
                 state.left.slow_lines -= 1;
             }
-            if let Some(row) = &mut state.rows[token] {
-                row.release();
-            }
+            state.release(token);
         }
         // Its session ends with it; a release that fails is left to a sweep.
         Action::Quit(me) => {

@@ -17,8 +17,16 @@ impl State {
         if self.left.database_crashes > 0
             && let Some(row) = &mut self.rows[token]
         {
-            row.before =
-                Some(Before { state: row.state, holder: row.holder, answered: row.answered });
+            let Row { state, holder, answered, ambiguities, .. } = *row;
+            row.before = Some(Before { state, holder, answered, ambiguities });
+        }
+    }
+
+    /// A row goes back, and nobody waits for that to be durable.
+    pub(crate) fn release(&mut self, token: usize) {
+        self.remember(token);
+        if let Some(row) = &mut self.rows[token] {
+            row.release();
         }
     }
 
@@ -73,9 +81,7 @@ impl State {
             return false;
         }
         if guards.begin_checks_address && token.address != line.address {
-            if let Some(row) = &mut self.rows[line.token] {
-                row.release();
-            }
+            self.release(line.token);
             return false;
         }
         self.remember(line.token);
@@ -166,27 +172,31 @@ impl State {
 
     /// The collector's `relabel.sql`.
     pub(crate) fn relabel_collector(&mut self, guards: &Guards, former: u16, new: Number) {
-        self.flush();
-        for row in self.rows.iter_mut().flatten() {
+        for token in 0..self.rows.len() {
+            let Some(row) = &mut self.rows[token] else { continue };
             if row.state != RowState::Dispatched || former & bit(row.holder) == 0 {
                 continue;
             }
             row.locked = false;
-            if row.answered || !guards.unanswered_go_back {
+            if !row.answered && guards.unanswered_go_back {
+                self.release(token);
+                continue;
+            }
+            self.remember(token);
+            if let Some(row) = &mut self.rows[token] {
                 row.holder = new;
                 row.answered = true;
-            } else {
-                row.release();
             }
         }
     }
 
     /// `release.sql`.
     pub(crate) fn release_own(&mut self, holder: Number) {
-        self.flush();
-        for row in self.rows.iter_mut().flatten() {
-            if row.is_held_by(RowState::Dispatched, holder) && !row.locked {
-                row.release();
+        for token in 0..self.rows.len() {
+            let mine = self.rows[token]
+                .is_some_and(|row| row.is_held_by(RowState::Dispatched, holder) && !row.locked);
+            if mine {
+                self.release(token);
             }
         }
     }
@@ -213,7 +223,6 @@ impl State {
 
     /// `sweep.sql`, one row that it takes.
     pub(crate) fn abandon(&mut self, token: usize) {
-        self.flush();
         let Some(row) = self.rows[token] else { return };
         let sending = row.state == RowState::Sending;
         if sending {
@@ -222,8 +231,10 @@ impl State {
         let expired = self.tokens[token].dead == Some(Dead::Expired);
         if expired && (sending || !self.a_sender_lives()) {
             self.finish(token, Over::Unconfirmed);
-        } else if let Some(row) = &mut self.rows[token] {
-            row.release();
+            return;
+        }
+        self.release(token);
+        if let Some(row) = &mut self.rows[token] {
             row.ambiguities += u8::from(sending);
         }
     }

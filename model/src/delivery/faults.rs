@@ -255,6 +255,7 @@ fn database_crash(model: &Delivery, state: &mut State, reverts: bool) {
             row.state = before.state;
             row.holder = before.holder;
             row.answered = before.answered;
+            row.ambiguities = before.ambiguities;
         }
     }
     for number in 1..=state.sessions.len() {

@@ -37,16 +37,18 @@ pub(crate) struct Row {
     /// A transaction that is open has locked it.
     pub(crate) locked: bool,
     pub(crate) ambiguities: u8,
-    /// What a crash of the database may bring back: claim and begin commit asynchronously.
+    /// What a crash of the database may bring back: only what settle and the sender's relabel do is
+    /// durable at once.
     pub(crate) before: Option<Before>,
 }
 
-/// The part of a [`Row`] that claim and begin change.
+/// The part of a [`Row`] that statements change which nobody waits to be durable.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Before {
     pub(crate) state: RowState,
     pub(crate) holder: Number,
     pub(crate) answered: bool,
+    pub(crate) ambiguities: u8,
 }
 
 impl Row {
@@ -64,7 +66,6 @@ impl Row {
         self.state = RowState::Pending;
         self.holder = 0;
         self.answered = false;
-        self.before = None;
     }
 
     pub(crate) fn is_held_by(&self, state: RowState, holder: Number) -> bool {

@@ -189,6 +189,21 @@ fn the_database_crashes() {
     );
 }
 
+/// What it forgets may be a relabelling, a release or a sweep.
+#[test]
+fn the_database_crashes_after_something_else() {
+    for faults in [
+        Faults { collector_losses: 1, repeats: 1, ..NO_FAULTS },
+        Faults { collector_crashes: 1, repeats: 1, ..NO_FAULTS },
+        Faults { sender_losses: 1, repeats: 1, ..NO_FAULTS },
+        Faults { sender_crashes: 1, repeats: 1, ..NO_FAULTS },
+    ] {
+        let faults = Faults { database_crashes: 1, ..faults };
+        let name = "the_database_crashes_after_something_else";
+        explore(name, Bounds { concurrency: 2, faults, ..Bounds::SMALL });
+    }
+}
+
 #[test]
 fn two_tokens() {
     explore(
