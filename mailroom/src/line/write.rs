@@ -7,6 +7,9 @@ use csv::{QuoteStyle, Terminator, WriterBuilder};
 use super::{LINE_BYTES_MAX, ROWS_PER_LINE_MAX, Row};
 use crate::Token;
 
+/// What the CSV writer holds back at most, in bytes: its default.
+const BUFFER_BYTES_MAX: usize = 8 * 1024;
+
 /// Appends one line with all `rows`, `\n` included; nothing if there are none.
 ///
 /// The rows are as [`Row::new`] makes them, and [`lines`] has seen to it that they fit in a line.
@@ -16,12 +19,14 @@ pub fn write(rows: &[Row], out: &mut Vec<u8>) {
     }
     let bytes = rows.iter().map(Row::wire_bytes).sum();
     out.reserve(bytes);
-    let written = write_record(rows, out);
+    let written = write_record(rows, bytes, out);
     debug_assert!(written.is_ok(), "a Vec takes all that is written to it");
 }
 
-fn write_record(rows: &[Row], out: &mut Vec<u8>) -> csv::Result<()> {
+fn write_record(rows: &[Row], bytes: usize, out: &mut Vec<u8>) -> csv::Result<()> {
     let mut line = WriterBuilder::new()
+        // It is zeroed for each line, and most are short.
+        .buffer_capacity(bytes.min(BUFFER_BYTES_MAX))
         .terminator(Terminator::Any(b'\n'))
         .quote_style(QuoteStyle::Necessary)
         .from_writer(out);
