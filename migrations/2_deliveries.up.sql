@@ -125,9 +125,7 @@ CREATE TABLE deliveries (
     attempts      integer        NOT NULL DEFAULT 0,
     priority      smallint       NOT NULL,
     dispatches    smallint       NOT NULL DEFAULT 0,
-    ambiguities   smallint       NOT NULL DEFAULT 0,
-    CONSTRAINT a_delivery_is_held_unless_it_is_pending
-        CHECK ((state = 'pending') = (holder IS NULL))
+    ambiguities   smallint       NOT NULL DEFAULT 0
 ) WITH (
     fillfactor = 33,
     autovacuum_vacuum_scale_factor = 0.05,

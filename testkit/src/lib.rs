@@ -39,7 +39,7 @@ pub use binary::{binary, binary_of};
 pub use certificates::{Authority, Certificate};
 pub use clock::Clock;
 pub use cluster::Options;
-pub use database::Database;
+pub use database::{Database, HELD_UNLESS_PENDING};
 pub use exposition::{Exposition, Family, Sample};
 pub use http::Answer;
 pub use migrations::{migrate, migrate_down, migrations_dir};

@@ -23,6 +23,11 @@ fn spawn(db: &Database, args: &str) -> Running {
     command(db.url(), args).spawn().unwrap()
 }
 
+/// All migrations and nothing else.
+async fn migrated() -> Database {
+    Database::fresh_on(testkit::shared()).await.unwrap()
+}
+
 /// All that a schema is made of.
 async fn schema(db: &Database) -> Vec<Vec<Option<String>>> {
     let sql = "
@@ -75,7 +80,7 @@ async fn nothing_becomes_the_schema_and_the_second_time_is_no_change() {
     assert_eq!((status.code, status.out.len()), (0, all_up().len() + 1));
     assert!(status.out[1..].iter().all(|line| line.ends_with("applied")), "{:?}", status.out);
 
-    assert_eq!(schema(&db).await, schema(&Database::fresh().await.unwrap()).await);
+    assert_eq!(schema(&db).await, schema(&migrated().await).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -145,7 +150,7 @@ async fn five_at_once_apply_each_file_once() {
             ended.unwrap();
         }
         assert_eq!(gate.version().await, (gate.last(), false));
-        assert_eq!(schema(&db).await, schema(&Database::fresh().await.unwrap()).await);
+        assert_eq!(schema(&db).await, schema(&migrated().await).await);
     }
 }
 
@@ -177,7 +182,7 @@ async fn both_tools_interleave_step_by_step_up_and_down() {
             assert!(step && !dirty, "{before} became {after}");
         }
     }
-    assert_eq!(schema(&db).await, schema(&Database::fresh().await.unwrap()).await);
+    assert_eq!(schema(&db).await, schema(&migrated().await).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -357,7 +362,7 @@ async fn an_original_database_goes_up_and_its_mail_is_outstanding() {
     let ran = migrate(&db, "up");
     assert_eq!((ran.code, ran.out.as_slice()), (0, &all_up()[1..]), "{}", ran.err);
     assert_eq!(db.query_i64("SELECT count(*) FROM deliveries").await.unwrap(), 1);
-    assert_eq!(schema(&db).await, schema(&Database::fresh().await.unwrap()).await);
+    assert_eq!(schema(&db).await, schema(&migrated().await).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

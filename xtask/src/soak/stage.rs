@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use mailroom::SecretKey;
-use testkit::{Database, Postgres, Process, Proxy, Role, Ses};
+use testkit::{Database, HELD_UNLESS_PENDING, Postgres, Process, Proxy, Role, Ses};
 
 /// Pipelines at work.
 pub(super) const PIPES: usize = 2;
@@ -37,6 +37,7 @@ impl Stage {
     pub(super) async fn set_up() -> anyhow::Result<Stage> {
         let postgres = Postgres::start().context("start PostgreSQL")?;
         let database = Database::fresh_on(&postgres).await.context("make a database")?;
+        database.execute(HELD_UNLESS_PENDING).await.context("check what the schema promises")?;
         database.execute(include_str!("history.sql")).await.context("keep a history")?;
         let ses = Ses::start().context("start the double of SES")?;
         ses.set_quota(QUOTA.0, QUOTA.1);
