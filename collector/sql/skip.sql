@@ -30,7 +30,6 @@ WITH examined AS MATERIALIZED (
         OFFSET 0
     ) AS k ON true
     WHERE mailroom_session($1::integer)
-      AND (SELECT set_config('synchronous_commit', 'off', true)) IS NOT NULL
 ),
 mine AS MATERIALIZED (
     SELECT d.token, d.attempts, d.action, d.promised_at, d.queue, e.account, e.statuses, e.reason

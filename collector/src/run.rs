@@ -15,7 +15,10 @@ use crate::emitter::Emitter;
 use crate::queue::{self, Predecessors, Queue};
 use crate::work::{End, Work};
 
-const IDENTITY: Identity = Identity { kind: "collector", version: env!("CARGO_PKG_VERSION") };
+/// Not durable: of what a collector commits nothing is told to anybody who could not hear it again, and
+/// if PostgreSQL dies and forgets the end of it, it is done again (ADR 15).
+const IDENTITY: Identity =
+    Identity { kind: "collector", version: env!("CARGO_PKG_VERSION"), durable: false };
 
 /// The longest wait between two attempts to reach PostgreSQL.
 const RECONNECT_MAX: Duration = Duration::from_secs(10);

@@ -268,6 +268,11 @@ impl<'a> Work<'a> {
             let begun = Instant::now();
             put(emitter, &bytes, queue, batcher).await?;
             crash_point!("line_written");
+            if ahead.is_none() {
+                // Whom a pipe's writer wakes Linux likes to run on the writer's processor, as soon as
+                // that one waits. Before we ask PostgreSQL for more, let it read.
+                std::thread::yield_now();
+            }
             let at_once = begun.elapsed() < AT_ONCE;
             batcher.taken(u32::try_from(rows).unwrap_or(u32::MAX), at_once, Instant::now());
             *highest = (*highest).max(last.unwrap_or_default());

@@ -71,6 +71,9 @@ pub struct Identity {
     pub kind: &'static str,
     /// The program's version.
     pub version: &'static str,
+    /// Whether what the session commits is on disk before it counts, whatever the role or the database
+    /// is set to; and if not, that nobody waits for the disk. Its registration always is.
+    pub durable: bool,
 }
 
 /// A session that has ended, for those who take over from it.
@@ -165,7 +168,6 @@ impl Session {
         channel: Option<&str>,
     ) -> Result<(), Trouble> {
         let mut settings = format!("{SPARING};");
-        // The result of a send is durable before it counts, whatever the role is set to.
         settings.push_str(
             "SELECT set_config('synchronous_commit', 'on', false)
              WHERE current_setting('synchronous_commit') = 'off';",
@@ -182,6 +184,10 @@ impl Session {
                 self.number = row.get("number");
                 self.started = row.get("started");
                 self.backend = row.get("backend");
+                if !identity.durable {
+                    let hurried = "SET synchronous_commit = off";
+                    self.bounded("settings", self.client.batch_execute(hurried)).await?;
+                }
                 return Ok(());
             }
         }

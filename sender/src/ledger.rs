@@ -22,7 +22,9 @@ use tokio::sync::watch;
 use crate::deliveries::{self, Begun, Settlement};
 use crate::plan::Planned;
 
-const IDENTITY: Identity = Identity { kind: "sender", version: env!("CARGO_PKG_VERSION") };
+/// Durable: the result of a send is on disk before it counts.
+const IDENTITY: Identity =
+    Identity { kind: "sender", version: env!("CARGO_PKG_VERSION"), durable: true };
 
 /// The longest wait between two attempts to reach PostgreSQL: short, because what is in a call must
 /// be ours again before a sweep's 30 s have passed.

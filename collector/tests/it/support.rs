@@ -14,7 +14,7 @@ pub(crate) const QUEUE: &str = "mailroom";
 pub(crate) async fn session(db: &Database, kind: &'static str) -> Session {
     let role = if kind == "sender" { Role::Sender } else { Role::Collector };
     let target = Target::from_env(&db.url_as(role)).unwrap();
-    let identity = Identity { kind, version: "test" };
+    let identity = Identity { kind, version: "test", durable: kind == "sender" };
     Session::open(&target, &identity, Some("token_insert")).await.unwrap()
 }
 

@@ -128,7 +128,7 @@ async fn a_deferred_mail_wakes_a_sleeping_collector() {
     let sender = session(&db).await;
     begun(&sender, &[1]).await;
     let target = daemon::postgres::Target::from_env(&db.url_as(testkit::Role::Sender)).unwrap();
-    let identity = daemon::session::Identity { kind: "collector", version: "test" };
+    let identity = daemon::session::Identity { kind: "collector", version: "test", durable: false };
     let sleeper = Session::open(&target, &identity, Some("token_insert")).await.unwrap();
     db.execute("SELECT 1").await.unwrap();
     let arm = daemon::session::Sql {

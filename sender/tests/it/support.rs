@@ -16,7 +16,7 @@ pub(crate) const AMBIGUITIES_MAX: u32 = 10;
 
 pub(crate) async fn session(db: &Database) -> Session {
     let target = Target::from_env(&db.url_as(Role::Sender)).unwrap();
-    let identity = Identity { kind: "sender", version: "test" };
+    let identity = Identity { kind: "sender", version: "test", durable: true };
     Session::open(&target, &identity, None).await.unwrap()
 }
 

@@ -1,5 +1,5 @@
-//! The limit: the very statements of the two halves, one after another on one connection, with
-//! nothing around them: no signing, no pipe, no second process.
+//! The limit: the very statements of the two halves, one after another, each half's on a connection
+//! set as its own, with nothing around them: no signing, no pipe, no second process.
 
 use anyhow::{Context, ensure};
 use collector::floors::Floors;
@@ -26,9 +26,25 @@ const QUEUE: &str = "mailroom";
 const MARGIN: i64 = 11;
 const AMBIGUITIES: i32 = 10;
 
-pub(super) struct Bare {
+struct Connection {
     client: Client,
     backend: i32,
+}
+
+impl Connection {
+    async fn open(url: &str, settings: &str) -> anyhow::Result<Self> {
+        let (client, connection) = tokio_postgres::connect(url, NoTls).await.context("connect")?;
+        tokio::spawn(connection);
+        let settings = format!("{SPARING}; {SETTINGS}; {settings}");
+        client.batch_execute(&settings).await.context("make settings")?;
+        let backend = client.query_one("SELECT pg_backend_pid()", &[]).await?.get(0);
+        Ok(Self { client, backend })
+    }
+}
+
+pub(super) struct Bare {
+    collector: Connection,
+    sender: Connection,
     priorities: Statement,
     claim: Statement,
     begin: Statement,
@@ -38,17 +54,15 @@ pub(super) struct Bare {
 
 impl Bare {
     pub(super) async fn connect(url: &str) -> anyhow::Result<Bare> {
-        let (client, connection) = tokio_postgres::connect(url, NoTls).await.context("connect")?;
-        tokio::spawn(connection);
-        client.batch_execute(&format!("{SPARING}; {SETTINGS}")).await.context("make settings")?;
-        let backend = client.query_one("SELECT pg_backend_pid()", &[]).await?.get(0);
+        let collector = Connection::open(url, "SET synchronous_commit = off").await?;
+        let sender = Connection::open(url, "SET synchronous_commit = on").await?;
         Ok(Bare {
-            priorities: client.prepare(PRIORITIES).await.context("priorities")?,
-            claim: client.prepare(CLAIM).await.context("claim")?,
-            begin: client.prepare(BEGIN).await.context("begin")?,
-            settle: client.prepare(SETTLE_SENT).await.context("settle_sent")?,
-            client,
-            backend,
+            priorities: collector.client.prepare(PRIORITIES).await.context("priorities")?,
+            claim: collector.client.prepare(CLAIM).await.context("claim")?,
+            begin: sender.client.prepare(BEGIN).await.context("begin")?,
+            settle: sender.client.prepare(SETTLE_SENT).await.context("settle_sent")?,
+            collector,
+            sender,
             floors: Floors::default(),
         })
     }
@@ -82,15 +96,20 @@ impl Bare {
     async fn claim(&mut self, limit: u32) -> anyhow::Result<Vec<Row>> {
         let now = Instant::now();
         if self.floors.are_stale(now) {
-            let params: [&(dyn ToSql + Sync); 2] = [&self.backend, &QUEUE];
-            let rows = self.client.query(&self.priorities, &params).await.context("priorities")?;
+            let params: [&(dyn ToSql + Sync); 2] = [&self.collector.backend, &QUEUE];
+            let rows = self
+                .collector
+                .client
+                .query(&self.priorities, &params)
+                .await
+                .context("priorities")?;
             self.floors.replace(rows.iter().map(|row| row.get("priority")).collect(), now);
         }
         let (priorities, due) = self.floors.parameters();
         let rows_max = i64::from(limit);
         let params: [&(dyn ToSql + Sync); 6] =
-            [&self.backend, &HOLDER, &QUEUE, &rows_max, &priorities, &due];
-        let rows = self.client.query(&self.claim, &params).await.context("claim")?;
+            [&self.collector.backend, &HOLDER, &QUEUE, &rows_max, &priorities, &due];
+        let rows = self.collector.client.query(&self.claim, &params).await.context("claim")?;
         let places = rows.iter().map(|row| (row.get("priority"), row.get("due_at")));
         let everywhere = self.floors.claimed(places, u32::try_from(rows.len())?, limit);
         ensure!(!(rows.is_empty() && everywhere), "there is not enough to claim");
@@ -108,15 +127,15 @@ impl Bare {
                 .map(|row| std::str::from_utf8(row.get("email")).context("an address"))
                 .collect::<anyhow::Result<_>>()?;
             let params: [&(dyn ToSql + Sync); 7] =
-                [&self.backend, &HOLDER, &number, &secrets, &emails, &MARGIN, &AMBIGUITIES];
-            let begun = self.client.query(&self.begin, &params).await.context("begin")?;
+                [&self.sender.backend, &HOLDER, &number, &secrets, &emails, &MARGIN, &AMBIGUITIES];
+            let begun = self.sender.client.query(&self.begin, &params).await.context("begin")?;
             ensure!(begun.len() == rows.len(), "{} of {} begun", begun.len(), rows.len());
             let tokens: Vec<i64> = begun.iter().map(|row| row.get("token")).collect();
             let attempts: Vec<i32> = begun.iter().map(|row| row.get("attempts")).collect();
             let ids = vec![""; tokens.len()];
             let params: [&(dyn ToSql + Sync); 6] =
-                [&self.backend, &vec![HOLDER], &"noop", &tokens, &attempts, &ids];
-            let done = self.client.execute(&self.settle, &params).await.context("settle")?;
+                [&self.sender.backend, &vec![HOLDER], &"noop", &tokens, &attempts, &ids];
+            let done = self.sender.client.execute(&self.settle, &params).await.context("settle")?;
             ensure!(done == u64::try_from(rows.len())?, "{done} of {} settled", rows.len());
             settled += done;
         }
