@@ -1,6 +1,7 @@
 -- Reject: deliveries of ours that cannot be written on a line have failed, with the reason.
 --
--- $1 our backend, $2 our holder number, $3 tokens, $4 their reasons, in the same order.
+-- $1 our backend, $2 our holder number, $3 tokens, $4 their reasons, in the same order, $5 what makes a
+-- commit durable.
 -- Crash before the commit: we still hold them; they are claimed and rejected again.
 WITH rejected AS MATERIALIZED (
     SELECT r.token, r.reason FROM unnest($3::bigint[], $4::text[]) AS r (token, reason)
@@ -16,4 +17,5 @@ gone AS (
     DELETE FROM deliveries AS d USING mine WHERE d.token = mine.token
 )
 INSERT INTO delivery_log (token, action, promised_at, attempt, outcome, detail)
-SELECT mine.token, mine.action, mine.promised_at, mine.attempts, 'failed', mine.reason FROM mine;
+SELECT mine.token, mine.action, mine.promised_at, mine.attempts, 'failed', mine.reason FROM mine
+RETURNING set_config('synchronous_commit', $5::text, true);

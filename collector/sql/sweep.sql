@@ -1,6 +1,7 @@
 -- Sweep: what a holder that is gone has held, and what was lost on the way, is pending again.
 --
--- $1 our backend, $2 our holder number, $3 queue, $4 seconds of grace for what was being sent.
+-- $1 our backend, $2 our holder number, $3 queue, $4 seconds of grace for what was being sent, $5 what
+-- makes a commit durable.
 --   dispatched, its collector gone: at once
 --   dispatched, not begun for 60 s (doubling each time), while a sender lives: lost on the way
 --   sending, its sender gone for the grace: may have been sent, and is counted as ambiguous
@@ -109,4 +110,9 @@ SELECT
     ) AS grace_ends_in,
     (
         SELECT count(mailroom_wake(q.queue)::text) FROM (SELECT DISTINCT queue FROM released) AS q
-    ) AS woken;
+    ) AS woken,
+    -- What is logged is on disk before the row can be claimed again: a repeat has its reason there.
+    (
+        SELECT set_config('synchronous_commit', $5::text, true) FROM taken
+        WHERE taken.over OR taken.state = 'sending' OR taken.lost LIMIT 1
+    ) AS durability;

@@ -210,7 +210,9 @@ impl<'a> Queue<'a> {
     /// Deliveries of ours that can never be written have failed, each with its reason.
     pub async fn reject(&self, tokens: &[i64], reasons: &[&str]) -> Result<(), Trouble> {
         let (backend, number) = self.me();
-        self.session.rows(REJECT, &[&backend, &number, &tokens, &reasons]).await.map(drop)
+        let durability = self.session.durability();
+        let params: [&(dyn ToSql + Sync); 5] = [&backend, &number, &tokens, &reasons, &durability];
+        self.session.rows(REJECT, &params).await.map(drop)
     }
 
     /// What we dispatched and nobody began is pending again. Returns how many.
@@ -281,7 +283,9 @@ impl<'a> Queue<'a> {
     pub async fn sweep(&self, grace: Duration) -> Result<Sweep, Trouble> {
         let grace = grace.as_secs_f64();
         let (backend, number) = self.me();
-        let row = self.session.one(SWEEP, &[&backend, &number, &self.name, &grace]).await?;
+        let durability = self.session.durability();
+        let params: [&(dyn ToSql + Sync); 5] = [&backend, &number, &self.name, &grace, &durability];
+        let row = self.session.one(SWEEP, &params).await?;
         Ok(Sweep {
             released: row.get("released"),
             lost: row.get("lost"),

@@ -15,8 +15,7 @@ use crate::emitter::Emitter;
 use crate::queue::{self, Predecessors, Queue};
 use crate::work::{End, Work};
 
-/// Not durable: of what a collector commits nothing is told to anybody who could not hear it again, and
-/// if PostgreSQL dies and forgets the end of it, it is done again (ADR 15).
+/// Not durable: what PostgreSQL forgets of it when it crashes can be done again (ADR 15).
 const IDENTITY: Identity =
     Identity { kind: "collector", version: env!("CARGO_PKG_VERSION"), durable: false };
 

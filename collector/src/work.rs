@@ -267,16 +267,17 @@ impl<'a> Work<'a> {
             predecessors.claimed_at = claimed_at;
             let begun = Instant::now();
             put(emitter, &bytes, queue, batcher).await?;
+            let waited = begun.elapsed();
             crash_point!("line_written");
             if ahead.is_none() {
                 // Whom a pipe's writer wakes Linux likes to run on the writer's processor, as soon as
                 // that one waits. Before we ask PostgreSQL for more, let it read.
                 std::thread::yield_now();
             }
-            let at_once = begun.elapsed() < AT_ONCE;
+            let at_once = waited < AT_ONCE;
             batcher.taken(u32::try_from(rows).unwrap_or(u32::MAX), at_once, Instant::now());
             *highest = (*highest).max(last.unwrap_or_default());
-            let waited_ms = ms(begun.elapsed());
+            let waited_ms = ms(waited);
             tracing::info!(rows, lines, waited_ms, "batch_emitted");
             Ok::<(), End>(())
         };

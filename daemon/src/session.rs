@@ -16,7 +16,7 @@ use futures_util::future::join_all;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{AsyncMessage, Client, Row, Statement};
+use tokio_postgres::{AsyncMessage, Client, Row, SimpleQueryMessage, Statement};
 
 use crate::postgres::{ConnectError, Connected, Driver, Target};
 use crate::trouble::Trouble;
@@ -30,6 +30,10 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(60);
 pub const SPARING: &str = "SET enable_seqscan = off; SET enable_bitmapscan = off; \
     SET enable_tidscan = on; SET enable_hashjoin = off; SET enable_mergejoin = off; \
     SET enable_memoize = off; SET jit = off; SET plan_cache_mode = force_generic_plan";
+
+/// Kept even if the server's default changes meanwhile.
+const DURABLE: &str = "SELECT set_config('synchronous_commit', CASE s.value WHEN 'off' THEN 'on' \
+    ELSE s.value END, false) FROM current_setting('synchronous_commit') AS s (value)";
 
 /// Deadlocks and serialization failures in a row before one is reported. They need another
 /// program's locks to happen at all.
@@ -72,7 +76,8 @@ pub struct Identity {
     /// The program's version.
     pub version: &'static str,
     /// Whether what the session commits is on disk before it counts, whatever the role or the database
-    /// is set to; and if not, that nobody waits for the disk. Its registration always is.
+    /// is set to; if not, nobody waits for the disk, but where a statement asks for it, and for its
+    /// registration.
     pub durable: bool,
 }
 
@@ -129,6 +134,7 @@ pub struct Session {
     number: i32,
     started: i64,
     backend: i32,
+    durability: String,
     prepared: Mutex<HashMap<&'static str, Statement>>,
     /// Becomes true when the connection has ended.
     closed: watch::Sender<bool>,
@@ -153,6 +159,7 @@ impl Session {
             number: 0,
             started: 0,
             backend: 0,
+            durability: String::new(),
             prepared: Mutex::default(),
             closed,
             news,
@@ -167,15 +174,16 @@ impl Session {
         identity: &Identity,
         channel: Option<&str>,
     ) -> Result<(), Trouble> {
-        let mut settings = format!("{SPARING};");
-        settings.push_str(
-            "SELECT set_config('synchronous_commit', 'on', false)
-             WHERE current_setting('synchronous_commit') = 'off';",
-        );
+        let mut settings = format!("{SPARING}; {DURABLE};");
         if let Some(channel) = channel {
             settings.push_str(&format!("LISTEN {};", quote_identifier(channel)));
         }
-        self.bounded("settings", self.client.batch_execute(&settings)).await?;
+        let answers = self.bounded("settings", self.client.simple_query(&settings)).await?;
+        let value = answers.iter().find_map(|answer| match answer {
+            SimpleQueryMessage::Row(row) => row.get(0),
+            _ => None,
+        });
+        value.unwrap_or("on").clone_into(&mut self.durability);
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let pid = i32::try_from(std::process::id()).unwrap_or_default();
         for _ in 0..NUMBERS_TRIED_MAX {
@@ -185,8 +193,13 @@ impl Session {
                 self.started = row.get("started");
                 self.backend = row.get("backend");
                 if !identity.durable {
-                    let hurried = "SET synchronous_commit = off";
-                    self.bounded("settings", self.client.batch_execute(hurried)).await?;
+                    // Behind a transaction pooler this may be the application's connection.
+                    let hurried = format!(
+                        "SELECT set_config('synchronous_commit', 'off', false)
+                         WHERE mailroom_session({})",
+                        self.backend
+                    );
+                    self.bounded("settings", self.client.batch_execute(&hurried)).await?;
                 }
                 return Ok(());
             }
@@ -207,6 +220,12 @@ impl Session {
     /// The backend that holds our lock. Every statement of ours is given it and refuses another one.
     pub fn backend(&self) -> i32 {
         self.backend
+    }
+
+    /// What `synchronous_commit` is for what must be durable: `on`, unless the role or the database is
+    /// set to something else than `off`.
+    pub fn durability(&self) -> &str {
+        &self.durability
     }
 
     /// False as soon as the connection is known to have ended.

@@ -33,8 +33,9 @@
 //! * A batch is one row, a call one mail. Half a line is no line: the reader acts on whole ones.
 //! * A mail is accepted when its call starts. A process cannot be stopped between the last look at
 //!   the clock and the provider's acceptance; nothing could be done about that.
-//! * A crash of PostgreSQL takes each row's last asynchronous commit, or none; a row that was given
-//!   up stays so. Failing over to a standby that lags, priorities, floors, the clock of batches and rates are left out.
+//! * A crash of PostgreSQL takes each row's last asynchronous commit, or all since something was
+//!   durable, or none; a row that was skipped stays so. Failing over to a standby that lags,
+//!   priorities, floors, the clock of batches and rates are left out.
 
 pub mod delivery;
 pub mod explore;

@@ -33,6 +33,9 @@ pub struct Database {
     client: Mutex<Option<Arc<Client>>>,
 }
 
+/// The server has read its configuration anew.
+const SETTING_KNOWN_WITHIN: Duration = Duration::from_secs(20);
+
 /// What docs/SCHEMA.md says of `deliveries.holder`. The schema does not check it, since PostgreSQL reads
 /// and plans a CHECK anew for each statement that writes the table (ADR 12): a test does.
 pub const HELD_UNLESS_PENDING: &str = "ALTER TABLE deliveries
@@ -228,6 +231,21 @@ impl Database {
             }
             tokio::time::sleep(POLL).await;
         }
+    }
+
+    /// From now on what its server commits durably waits for a standby, and there is none; or no more.
+    /// Who waits is seen in `pg_stat_activity`: `wait_event = 'SyncRep'`.
+    ///
+    /// # Errors
+    ///
+    /// If the server, which must be the test's own, does not answer.
+    pub async fn await_standby(&self, awaited: bool) -> anyhow::Result<()> {
+        let name = if awaited { "nobody" } else { "" };
+        let set = format!("ALTER SYSTEM SET synchronous_standby_names = '{name}'");
+        self.execute(&set).await?;
+        self.execute("SELECT pg_reload_conf()").await?;
+        let is_set = format!("SELECT current_setting('synchronous_standby_names') = '{name}'");
+        self.wait_until(&is_set, SETTING_KNOWN_WITHIN).await
     }
 
     async fn ask(&self, sql: &str) -> anyhow::Result<Vec<SimpleQueryMessage>> {

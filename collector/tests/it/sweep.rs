@@ -5,9 +5,9 @@ use std::time::Duration;
 use collector::floors::Floors;
 use collector::queue::{Queue, Sweep};
 use daemon::session::Session;
-use testkit::Database;
+use testkit::{Database, Options, Postgres};
 
-use crate::support::{QUEUE, end, log, session, sign_up, states};
+use crate::support::{QUEUE, SOON, end, log, session, sign_up, states};
 
 const GRACE: Duration = Duration::from_secs(30);
 
@@ -267,4 +267,47 @@ async fn a_sweep_does_not_look_like_a_holder_to_another_sweep() {
     let locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'
         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
     assert_eq!(db.query_i64(locks).await.unwrap(), 2, "the two collectors' own");
+}
+
+/// Nobody waits for the disk, or for a standby, but for what is logged: a mail may go out again when its
+/// reason is on disk.
+#[tokio::test]
+async fn what_is_logged_is_durable_and_nothing_else_is_waited_for() {
+    let server = Postgres::start_with(&Options::fast()).unwrap();
+    let db = Database::fresh_on(&server).await.unwrap();
+    db.execute("ALTER SYSTEM SET synchronous_commit = off").await.unwrap();
+    sign_up(&db, 4).await;
+    let (mine, dead) = (session(&db, "collector").await, session(&db, "collector").await);
+    let (queue, floors) = (Queue::new(&mine, QUEUE), &mut Floors::default());
+    queue.claim(2, floors).await.unwrap();
+    Queue::new(&dead, QUEUE).claim(2, &mut Floors::default()).await.unwrap();
+    let sender = session(&db, "sender").await;
+    begun(&db, 1, &sender).await;
+    end(&db, sender).await;
+    assert_eq!(sweep(&mine).await.held, 4);
+    end(&db, dead).await;
+
+    db.await_standby(true).await.unwrap();
+    assert_eq!(sweep(&mine).await.released, 2);
+    assert_eq!(queue.claim(2, floors).await.unwrap().ours.len(), 2);
+    queue.release().await.unwrap();
+    let waits = "SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+    let waited_for = async |before: &str| {
+        db.wait_until(waits, SOON).await.unwrap();
+        assert_eq!(states(&db).await, before);
+        db.await_standby(false).await.unwrap();
+    };
+    let before = "1:sending 2:pending 3:pending 4:pending";
+    let (swept, ()) = tokio::join!(queue.sweep(Duration::ZERO), waited_for(before));
+    assert_eq!(swept.unwrap().ambiguous, 1);
+
+    assert_eq!(queue.claim(1, floors).await.unwrap().ours.len(), 1);
+    let before = states(&db).await;
+    let mine = "SELECT token FROM deliveries WHERE state = 'dispatched'";
+    let token = [db.query_i64(mine).await.unwrap()];
+    db.await_standby(true).await.unwrap();
+    let (rejected, ()) = tokio::join!(queue.reject(&token, &["no"]), waited_for(&before));
+    rejected.unwrap();
+    let logged = log(&db).await;
+    assert!(logged.contains("1:ambiguous:") && logged.contains(&format!("{}:failed:no", token[0])));
 }

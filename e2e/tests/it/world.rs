@@ -1,7 +1,9 @@
 //! A database, a provider, and the two programs between them.
 
 use tempfile::TempDir;
-use testkit::{Database, Pipeline, Postgres, Process, Proxy, Role, Running, Ses, Signal};
+use testkit::{
+    Database, HELD_UNLESS_PENDING, Pipeline, Postgres, Process, Proxy, Role, Running, Ses, Signal,
+};
 
 use crate::SOON;
 
@@ -22,7 +24,9 @@ impl World {
     }
 
     pub(crate) async fn on(server: &Postgres) -> World {
-        World::in_database(Database::fresh_on(server).await.unwrap())
+        let db = Database::fresh_on(server).await.unwrap();
+        db.execute(HELD_UNLESS_PENDING).await.unwrap();
+        World::in_database(db)
     }
 
     pub(crate) fn in_database(db: Database) -> World {

@@ -53,9 +53,7 @@ pub enum Action {
     Cut(Process),
     /// The client's side ends; the server has not noticed, and may have one more statement.
     HalfOpen(Process, Option<usize>),
-    DatabaseCrash {
-        reverts: bool,
-    },
+    DatabaseCrash(Undone),
     Stop(usize),
     Repeat {
         from: usize,
@@ -82,7 +80,7 @@ impl Action {
             | Self::Crash(_)
             | Self::Cut(_)
             | Self::HalfOpen(..)
-            | Self::DatabaseCrash { .. }
+            | Self::DatabaseCrash(_)
             | Self::Stop(_)
             | Self::Repeat { .. }
             | Self::DropLine { .. }
@@ -93,4 +91,15 @@ impl Action {
             _ => Kind::Progress,
         }
     }
+}
+
+/// What a crash of PostgreSQL undoes, of what each row has been through since something was durable.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Undone {
+    /// Nothing.
+    Nothing,
+    /// Its last commit.
+    Last,
+    /// All commits.
+    All,
 }

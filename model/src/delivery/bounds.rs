@@ -138,6 +138,8 @@ pub struct Guards {
     /// `ledger.rs`, `work.rs`: every number since the last take-over is fenced and relabelled, not only the last one that
     /// became ready.
     pub all_formers: bool,
+    /// `sweep.sql`: that a call may have been accepted is durable before the row can be claimed.
+    pub ambiguous_is_durable: bool,
 }
 
 impl Guards {
@@ -164,6 +166,7 @@ impl Guards {
         begin_waits: true,
         in_call_not_begun: true,
         all_formers: true,
+        ambiguous_is_durable: true,
     };
 }
 

@@ -143,7 +143,7 @@ pub(crate) fn act(model: &Delivery, state: &mut State, action: Action) {
             let gone = state.gone();
             for token in 0..state.rows.len() {
                 if state.is_abandoned(guards, token, gone) {
-                    state.abandon(token);
+                    state.abandon(guards, token);
                 }
             }
         }
@@ -154,6 +154,7 @@ pub(crate) fn act(model: &Delivery, state: &mut State, action: Action) {
                 state.left.slow_lines -= 1;
             }
             state.release(token);
+            state.flush();
         }
         // Its session ends with it; a release that fails is left to a sweep.
         Action::Quit(me) => {
@@ -217,7 +218,7 @@ fn sweep_takes(model: &Delivery, state: &mut State, me: usize) {
                     })
             };
             if takes {
-                state.abandon(token);
+                state.abandon(guards, token);
             }
         }
         state.collectors[me].at = CollectorAt::Ready;

@@ -10,6 +10,7 @@ impl State {
     pub(crate) fn flush(&mut self) {
         for row in self.rows.iter_mut().flatten() {
             row.before = None;
+            row.durable = None;
         }
     }
 
@@ -18,7 +19,9 @@ impl State {
             && let Some(row) = &mut self.rows[token]
         {
             let Row { state, holder, answered, ambiguities, .. } = *row;
-            row.before = Some(Before { state, holder, answered, ambiguities });
+            let before = Before { state, holder, answered, ambiguities };
+            row.before = Some(before);
+            row.durable.get_or_insert(before);
         }
     }
 
@@ -30,8 +33,14 @@ impl State {
         }
     }
 
+    fn remove(&mut self, token: usize) {
+        if let Some(row) = self.rows[token].take() {
+            self.history[token].ambiguities = row.ambiguities;
+        }
+    }
+
     fn finish(&mut self, token: usize, over: Over) {
-        self.rows[token] = None;
+        self.remove(token);
         self.history[token].over = Some(over);
     }
 
@@ -112,7 +121,7 @@ impl State {
             Outcome::Sent(mail) => {
                 self.log_sent(guards, token, mail);
                 if ours || guards.sent_wins {
-                    self.rows[token] = None;
+                    self.remove(token);
                 }
             }
             Outcome::Again | Outcome::Ambiguous(_) | Outcome::Failed
@@ -142,7 +151,7 @@ impl State {
         let history = &mut self.history[token];
         history.sent_rows += 1;
         history.sent |= 1 << mail;
-        self.rows[token] = None;
+        self.remove(token);
     }
 
     /// The sender's `relabel.sql`.
@@ -222,7 +231,7 @@ impl State {
     }
 
     /// `sweep.sql`, one row that it takes.
-    pub(crate) fn abandon(&mut self, token: usize) {
+    pub(crate) fn abandon(&mut self, guards: &Guards, token: usize) {
         let Some(row) = self.rows[token] else { return };
         let sending = row.state == RowState::Sending;
         if sending {
@@ -236,6 +245,9 @@ impl State {
         self.release(token);
         if let Some(row) = &mut self.rows[token] {
             row.ambiguities += u8::from(sending);
+        }
+        if sending && guards.ambiguous_is_durable {
+            self.flush();
         }
     }
 

@@ -1,7 +1,7 @@
 //! What goes wrong, what time does, and what a half-open connection's backend still does.
 
 use super::Delivery;
-use super::action::Action;
+use super::action::{Action, Undone};
 use super::collector;
 use super::sender;
 use super::state::{
@@ -81,9 +81,12 @@ pub(crate) fn steps(model: &Delivery, state: &State, actions: &mut Vec<Action>) 
         }
     }
     if left.database_crashes > 0 {
-        actions.push(Action::DatabaseCrash { reverts: false });
+        actions.push(Action::DatabaseCrash(Undone::Nothing));
         if state.rows.iter().flatten().any(|row| row.before.is_some()) {
-            actions.push(Action::DatabaseCrash { reverts: true });
+            actions.push(Action::DatabaseCrash(Undone::Last));
+        }
+        if state.rows.iter().flatten().any(|row| row.before != row.durable) {
+            actions.push(Action::DatabaseCrash(Undone::All));
         }
     }
     for (from, pipe) in state.pipes.iter().enumerate() {
@@ -155,7 +158,7 @@ pub(crate) fn act(model: &Delivery, state: &mut State, action: Action) {
             state.end(number);
         }
         Action::HalfOpen(process, nth) => half_open(model, state, process, nth),
-        Action::DatabaseCrash { reverts } => database_crash(model, state, reverts),
+        Action::DatabaseCrash(undone) => database_crash(model, state, undone),
         Action::Stop(me) => {
             state.left.stops -= 1;
             state.senders[me].stopped = true;
@@ -243,12 +246,18 @@ fn late_runs(model: &Delivery, state: &mut State, number: Number) {
     }
 }
 
-fn database_crash(model: &Delivery, state: &mut State, reverts: bool) {
+fn database_crash(model: &Delivery, state: &mut State, undone: Undone) {
     state.left.database_crashes -= 1;
     for (row, history) in state.rows.iter_mut().zip(&mut state.history) {
         let Some(row) = row else { continue };
         row.locked = false;
-        if let (Some(before), true) = (row.before.take(), reverts) {
+        let (last, all) = (row.before.take(), row.durable.take());
+        let before = match undone {
+            Undone::Nothing => None,
+            Undone::Last => last,
+            Undone::All => all,
+        };
+        if let Some(before) = before {
             // The budget of duplicates, (a): the begin of a mail that may yet be accepted is gone.
             let begun = row.state == RowState::Sending;
             history.excuses += u8::from(begun && model.bounds.undone_begin_excuses);

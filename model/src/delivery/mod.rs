@@ -10,7 +10,7 @@ mod state;
 
 use stateright::{Model, Property};
 
-pub use action::Action;
+pub use action::{Action, Undone};
 pub use bounds::{Bounds, Faults, Guards};
 pub use state::{Process, State};
 
@@ -156,6 +156,10 @@ impl Model for Delivery {
             Property::always(DUPLICATES_ARE_COUNTABLE, |_, state: &State| {
                 state.history.iter().all(|h| h.accepted <= 1 + h.excuses)
             }),
+            Property::always(A_REPEAT_IS_RECORDED_FIRST, |_, state: &State| {
+                (0..state.rows.len())
+                    .all(|token| state.ambiguities(token) >= state.history[token].ambiguities_then)
+            }),
             Property::always(NOTHING_DEAD_IS_SENT, |_, state: &State| {
                 state.history.iter().all(|h| h.wrong.is_none())
             }),
@@ -170,6 +174,8 @@ impl Model for Delivery {
 pub const NOTHING_IS_LOST: &str = "nothing is lost";
 /// No two accepted sends without a crash, a lost answer or 30 s out of reach between them.
 pub const DUPLICATES_ARE_COUNTABLE: &str = "duplicates are countable";
+/// What was found to be ambiguous before a mail was sent again is in the log ever after.
+pub const A_REPEAT_IS_RECORDED_FIRST: &str = "a repeat is recorded as ambiguous first";
 /// Nothing used or expired is begun, nor to an old address, nor what is known to be sent.
 pub const NOTHING_DEAD_IS_SENT: &str = "nothing dead is sent";
 /// A second `sent` row in the log means a second mail.

@@ -168,7 +168,10 @@ pub(crate) fn act(model: &Delivery, state: &mut State, action: Action) {
         Action::Call(me, place) => {
             let token = state.senders[me].calls[place].line.token;
             let mail = state.history[token].accepted;
-            state.history[token].accepted += 1;
+            let ambiguities = state.ambiguities(token);
+            let history = &mut state.history[token];
+            history.accepted += 1;
+            history.ambiguities_then = history.ambiguities_then.max(ambiguities);
             state.senders[me].calls[place].stage = Stage::InCall(Outcome::Sent(mail));
         }
         Action::Defer(me, place) => {

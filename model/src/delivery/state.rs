@@ -37,9 +37,10 @@ pub(crate) struct Row {
     /// A transaction that is open has locked it.
     pub(crate) locked: bool,
     pub(crate) ambiguities: u8,
-    /// What a crash of the database may bring back: only what settle and the sender's relabel do is
-    /// durable at once.
+    /// What a crash of the database may bring back: the row before its last commit, and before all
+    /// since one was durable.
     pub(crate) before: Option<Before>,
+    pub(crate) durable: Option<Before>,
 }
 
 /// The part of a [`Row`] that statements change which nobody waits to be durable.
@@ -60,6 +61,7 @@ impl Row {
         locked: false,
         ambiguities: 0,
         before: None,
+        durable: None,
     };
 
     pub(crate) fn release(&mut self) {
@@ -286,6 +288,10 @@ pub(crate) struct History {
     /// The sender has read that the record is durable.
     pub(crate) known: bool,
     pub(crate) over: Option<Over>,
+    /// `ambiguous` rows in the log, when there is no row any more to count them.
+    pub(crate) ambiguities: u8,
+    /// How many there were when the last mail was accepted.
+    pub(crate) ambiguities_then: u8,
     /// Begin has granted what it must not.
     pub(crate) wrong: Option<Wrong>,
 }
@@ -305,6 +311,11 @@ pub struct State {
 }
 
 impl State {
+    /// `ambiguous` rows in the log.
+    pub(crate) fn ambiguities(&self, token: usize) -> u8 {
+        self.rows[token].map_or(self.history[token].ambiguities, |row| row.ambiguities)
+    }
+
     pub(crate) fn session(&self, number: Number) -> Option<&Session> {
         self.sessions.get(usize::from(number).checked_sub(1)?)
     }

@@ -1,8 +1,8 @@
 //! Each guard of the delivery protocol, taken away.
 
 use model::delivery::{
-    A_SENT_ROW_IS_A_MAIL, Bounds, DUPLICATES_ARE_COUNTABLE, Delivery, Faults, Guards,
-    NOTHING_DEAD_IS_SENT,
+    A_REPEAT_IS_RECORDED_FIRST, A_SENT_ROW_IS_A_MAIL, Bounds, DUPLICATES_ARE_COUNTABLE, Delivery,
+    Faults, Guards, NOTHING_DEAD_IS_SENT,
 };
 use model::explore::IT_RECOVERS;
 
@@ -291,5 +291,16 @@ fn without_the_60_seconds_a_dropped_line_is_never_sent() {
         "without_the_60_seconds_a_dropped_line_is_never_sent",
         Delivery { bounds: Bounds { lost_rule: false, ..bounds } },
         IT_RECOVERS,
+    );
+}
+
+#[test]
+fn without_a_durable_sweep_a_crash_forgets_why_a_mail_went_out_twice() {
+    let faults = Faults { sender_crashes: 1, database_crashes: 1, ..NO_FAULTS };
+    let guards = Guards { ambiguous_is_durable: false, ..REAL };
+    without(
+        "without_a_durable_sweep_a_crash_forgets_why_a_mail_went_out_twice",
+        Bounds { faults, guards, ..LOG },
+        A_REPEAT_IS_RECORDED_FIRST,
     );
 }
