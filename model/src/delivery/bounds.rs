@@ -43,7 +43,7 @@ pub struct Faults {
     pub collector_crashes: u8,
     /// A sender dies; what its pipe holds is lost, unless it is a log.
     pub sender_crashes: u8,
-    /// PostgreSQL dies and comes back, perhaps without its last asynchronous commit.
+    /// PostgreSQL dies and comes back, perhaps without its last asynchronous commits.
     pub database_crashes: u8,
     /// A collector's connection is lost.
     pub collector_losses: u8,
