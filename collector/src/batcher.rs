@@ -12,6 +12,7 @@
 use std::time::{Duration, Instant};
 
 use crate::fading::Fading;
+use crate::pace::{BATCHES_AHEAD, Pace, ROWS_AHEAD};
 
 /// How often an awake collector looks.
 const AWAKE_POLL: Duration = Duration::from_millis(5);
@@ -27,14 +28,6 @@ const HEAT_AWAKE: f64 = 10.0;
 const HEAT_SLEEPY: f64 = 5.0;
 /// Forgotten in a third of a second.
 const HEAT_MAX: f64 = 100.0;
-/// A look counts up to so many batches ahead, so that a backlog needs few looks.
-const BATCHES_AHEAD: u32 = 8;
-/// The smallest pipe holds two batches of so many, and the reader another two.
-const STREAK_ROWS: u32 = 10;
-/// What is remembered of rows that the reader took at once: a trickle of them proves nothing.
-const STREAK_SECONDS: f64 = 0.5;
-/// No claim of several batches takes more rows than this: nothing urgent overtakes what is claimed.
-const ROWS_AHEAD: u32 = 100;
 
 /// What to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,10 +60,7 @@ pub struct Batcher {
     stale: bool,
     /// Claims since the last look that came back full.
     full_claims: u32,
-    /// Rows that the reader has taken lately without a wait, and the batches that a claim may take
-    /// while there are many.
-    streak: Fading,
-    ahead: u32,
+    reader: Pace,
     /// When the first delivery of the present batch was noticed.
     opened: Option<Instant>,
     /// When a delivery that lies ahead falls due.
@@ -98,8 +88,7 @@ impl Batcher {
             known: 0,
             stale: true,
             full_claims: 0,
-            streak: Fading::new(STREAK_SECONDS, f64::MAX, now),
-            ahead: 1,
+            reader: Pace::new(limit, now),
             opened: None,
             next_due: None,
             armed: false,
@@ -126,11 +115,11 @@ impl Batcher {
             return Step::Wait(Some(until));
         }
         if !self.draining && self.known >= self.limit {
-            return Step::Claim(self.rows_at_once(self.known, now));
+            return Step::Claim(self.reader.rows_at_once(self.known, now));
         }
         self.draining |= self.opened.is_some_and(|opened| now >= opened + self.timeout);
         if self.draining {
-            return Step::Claim(self.rows_at_once(u32::MAX, now));
+            return Step::Claim(self.reader.rows_at_once(u32::MAX, now));
         }
         let fell_due = self.next_due.is_some_and(|due| now >= due);
         let polls = !self.armed && now >= self.poll_at;
@@ -146,20 +135,13 @@ impl Batcher {
     /// The rows to claim while those of the last claim are still being written: only if the reader is
     /// quick, since what is claimed stands in front of what is urgent, and a claim is what comes next.
     pub fn claim_ahead(&mut self, now: Instant) -> Option<u32> {
-        if !self.reader_is_quick(now) {
+        if !self.reader.is_quick(now) {
             return None;
         }
         match self.step(now) {
             Step::Claim(rows) => Some(rows),
             _ => None,
         }
-    }
-
-    /// Whole batches, one at least, and no more rows than that wait.
-    fn rows_at_once(&mut self, waiting: u32, now: Instant) -> u32 {
-        let ahead = if self.reader_is_quick(now) { self.ahead } else { 1 };
-        let ahead = (ROWS_AHEAD / self.limit).min(ahead);
-        (waiting / self.limit).min(ahead).max(1).saturating_mul(self.limit)
     }
 
     /// Whether writers should be spared their NOTIFY: a backlog, or many wake-ups.
@@ -261,21 +243,9 @@ impl Batcher {
         }
     }
 
-    /// So many rows are in the pipe: at once, or only after the reader had made room for them. It is
-    /// quick while it takes more at once than the pipe holds.
+    /// So many rows are in the pipe: see [`Pace::taken`].
     pub fn taken(&mut self, rows: u32, at_once: bool, now: Instant) {
-        if at_once {
-            self.streak.add(rows, now);
-        } else {
-            self.streak.forget(now);
-        }
-        self.ahead =
-            if self.reader_is_quick(now) { (self.ahead * 2).min(BATCHES_AHEAD) } else { 1 };
-    }
-
-    fn reader_is_quick(&mut self, now: Instant) -> bool {
-        let rows = self.limit.max(STREAK_ROWS).saturating_mul(4);
-        self.streak.level(now) >= f64::from(rows)
+        self.reader.taken(rows, at_once, now);
     }
 }
 

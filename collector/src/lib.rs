@@ -10,6 +10,7 @@ pub mod emitter;
 pub mod fading;
 pub mod floors;
 pub mod lines;
+pub mod pace;
 pub mod purges;
 pub mod queue;
 pub mod run;
