@@ -311,3 +311,24 @@ async fn what_is_logged_is_durable_and_nothing_else_is_waited_for() {
     let logged = log(&db).await;
     assert!(logged.contains("1:ambiguous:") && logged.contains(&format!("{}:failed:no", token[0])));
 }
+
+/// It may forget the claim that follows, which nobody waited for; not why the mail may go out twice.
+#[tokio::test]
+async fn a_crash_of_postgresql_right_after_a_sweep_does_not_forget_what_it_logged() {
+    let server = Postgres::start_with(&Options::fast().set("wal_writer_delay", "10s")).unwrap();
+    let db = Database::fresh_on(&server).await.unwrap();
+    sign_up(&db, 1).await;
+    let mine = session(&db, "collector").await;
+    let (queue, floors) = (Queue::new(&mine, QUEUE), &mut Floors::default());
+    queue.claim(1, floors).await.unwrap();
+    let sender = session(&db, "sender").await;
+    begun(&db, 1, &sender).await;
+    end(&db, sender).await;
+    sweep(&mine).await;
+    assert_eq!(queue.sweep(Duration::ZERO).await.unwrap().ambiguous, 1);
+    assert_eq!(queue.claim(1, floors).await.unwrap().ours.len(), 1);
+    server.restart_immediate().unwrap();
+    db.wait_until("SELECT true", SOON).await.unwrap();
+    assert_eq!(log(&db).await, "1:ambiguous:the sender ended during the call");
+    assert_eq!(db.query_i64("SELECT ambiguities::bigint FROM deliveries").await.unwrap(), 1);
+}

@@ -290,7 +290,7 @@ pub(crate) struct History {
     pub(crate) over: Option<Over>,
     /// `ambiguous` rows in the log, when there is no row any more to count them.
     pub(crate) ambiguities: u8,
-    /// How many there were when the last mail was accepted.
+    /// The most there were when a mail was accepted.
     pub(crate) ambiguities_then: u8,
     /// Begin has granted what it must not.
     pub(crate) wrong: Option<Wrong>,
