@@ -33,6 +33,7 @@ fn main() -> ExitCode {
         ["example"] => example::run(),
         ["bench", args @ ..] => bench::run(args),
         ["bench-smtp", args @ ..] => bench_smtp::run(args),
+        [bench::listener::TASK, url] => bench::listener::run(url),
         ["soak", args @ ..] => soak::run(args),
         ["help" | "--help" | "-h"] => {
             std::io::stdout().write_all(HELP.as_bytes()).map_err(Into::into)

@@ -9,9 +9,8 @@ use std::time::{Instant, UNIX_EPOCH};
 
 use anyhow::Context;
 use testkit::{Pipeline, Postgres, Role};
-use tokio::sync::oneshot;
-use tokio_postgres::{AsyncMessage, NoTls};
 
+use super::listener;
 use super::options::Options;
 use super::report::{Aim, Figure, Section};
 use super::stats::{largest, percentile};
@@ -29,6 +28,10 @@ const OTHERS: u64 = 1_000_000_000;
 const NOTIFYING: &str = "WITH made AS (
         INSERT INTO accounts (email, login) VALUES ($1, $2) RETURNING email
     ) SELECT pg_notify('bench', made.email) FROM made";
+
+const LISTENS: &str = "SELECT EXISTS (
+        SELECT FROM pg_stat_activity WHERE query = 'LISTEN bench' AND state = 'idle'
+    )";
 
 /// Who, and when it was seen of them.
 type Heard = Receiver<(u64, Instant)>;
@@ -50,7 +53,7 @@ pub(super) async fn measure(server: &Postgres, options: &Options) -> anyhow::Res
         let sign_ups = sign_ups(rate, options.seconds(seconds));
         let (mut bare, mut line, mut accepted) = <(Times, Times, Times)>::default();
         for _ in 0..options.rounds {
-            bare.0.push(latency.listen(rate, sign_ups).await?);
+            bare.0.push(latency.to_listener(rate, sign_ups).await?);
             line.0.push(latency.to_line(rate, sign_ups).await?);
             accepted.0.push(latency.to_accepted(rate, sign_ups).await?);
         }
@@ -139,15 +142,14 @@ impl Latency {
         times.collect()
     }
 
-    /// From each commit to its notification, at a client that does nothing but LISTEN.
-    pub(super) async fn listen(&self, rate: u32, sign_ups: u64) -> anyhow::Result<Vec<f64>> {
+    /// From each commit to the line of a program that does nothing but LISTEN.
+    pub(super) async fn to_listener(&self, rate: u32, sign_ups: u64) -> anyhow::Result<Vec<f64>> {
         self.start_over().await?;
-        let (heard, stop) = listener(self.world.url_as(Role::Collector))?;
-        heard.recv_timeout(PATIENCE).context("LISTEN")?;
+        let listener = listener::listener(&self.world.url_as(Role::Collector))?.spawn()?;
+        let lines = addresses(listener.take_stdout().context("stdout is held")?)?;
+        self.world.until(LISTENS).await?;
         let committed = self.notifying.at_rate(rate, sign_ups).await?;
-        let times = since(&committed, &heard);
-        drop(stop);
-        times
+        since(&committed, &lines).with_context(|| listener.stderr())
     }
 
     /// Nobody's mail waits, and nobody runs. Each notification wakes every session of the database
@@ -198,44 +200,4 @@ fn addresses(from: ChildStdout) -> anyhow::Result<Heard> {
     };
     std::thread::Builder::new().name("lines".into()).spawn(read).context("start a thread")?;
     Ok(seen)
-}
-
-/// A LISTEN of one's own, on a thread and runtime of its own, until the other end of `stop` is dropped.
-/// The first thing that it says is that it listens.
-fn listener(url: String) -> anyhow::Result<(Heard, oneshot::Sender<()>)> {
-    let (tell, heard) = channel();
-    let (stop, mut stopped) = oneshot::channel();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let listen = async move {
-        let (client, mut connection) = tokio_postgres::connect(&url, NoTls).await?;
-        let mut asked = std::pin::pin!(async {
-            client.batch_execute("LISTEN bench").await?;
-            let _ = tell.send((u64::MAX, Instant::now()));
-            std::future::pending::<anyhow::Result<()>>().await
-        });
-        loop {
-            let message = std::future::poll_fn(|cx| connection.poll_message(cx));
-            tokio::select! {
-                biased;
-                message = message => match message {
-                    Some(Ok(AsyncMessage::Notification(news))) => {
-                        let at = Instant::now();
-                        if let Some(number) = number(news.payload()) {
-                            let _ = tell.send((number, at));
-                        }
-                    }
-                    Some(Ok(_)) => {}
-                    Some(Err(error)) => return Err(error.into()),
-                    None => return Ok(()),
-                },
-                failed = &mut asked => return failed,
-                _ = &mut stopped => return Ok(()),
-            }
-        }
-    };
-    let run = move || {
-        let _: anyhow::Result<()> = runtime.block_on(listen);
-    };
-    std::thread::Builder::new().name("listen".into()).spawn(run).context("start a thread")?;
-    Ok((heard, stop))
 }

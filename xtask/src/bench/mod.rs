@@ -13,6 +13,7 @@ mod footprint;
 mod growth;
 mod latency;
 mod lines;
+pub(crate) mod listener;
 mod machine;
 mod memory;
 mod options;
