@@ -25,7 +25,7 @@ SELECT
                 SELECT 1 FROM deliveries AS d
                 WHERE d.queue = $2::text::job_type AND d.priority = p.priority
                   AND d.due_at <= now() AND d.state = 'pending'
-                  AND d.due_at >= coalesce(u.floor - interval '50 milliseconds', '-infinity')
+                  AND d.due_at >= coalesce(u.floor - interval '20 milliseconds', '-infinity')
                 ORDER BY d.due_at LIMIT $3::bigint
             ) AS r
             LIMIT $3::bigint

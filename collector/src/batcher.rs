@@ -461,7 +461,7 @@ mod tests {
     fn a_quick_reader_is_given_several_batches_at_once_and_a_slow_one_never() {
         let (mut batcher, now) = asleep(10, TIMEOUT);
         batcher.drain();
-        for rows in [10, 10, 10, 10, 20, 40, 80, 80] {
+        for rows in [10, 10, 10, 10, 20, 40, 80, 160, 200, 200] {
             if batcher.step(now) == Step::Disarm {
                 batcher.disarmed();
             }
@@ -469,9 +469,9 @@ mod tests {
             batcher.claimed(rows, rows, now);
             batcher.taken(rows, true, now);
         }
-        assert_eq!(batcher.step(now), Step::Claim(80));
-        batcher.claimed(80, 80, now);
-        batcher.taken(80, false, now);
+        assert_eq!(batcher.step(now), Step::Claim(200));
+        batcher.claimed(200, 200, now);
+        batcher.taken(200, false, now);
         assert_eq!(batcher.step(now), Step::Claim(10));
         batcher.taken(40, true, now);
         batcher.claimed(20, 19, now);
@@ -514,14 +514,14 @@ mod tests {
         batcher.claimed(10, 10, now);
         assert_eq!(batcher.claim_ahead(now), None);
         (0..8).for_each(|_| batcher.taken(10, true, now));
-        assert_eq!(batcher.claim_ahead(now), Some(80), "more than a pipe holds, in no time");
+        assert_eq!(batcher.claim_ahead(now), Some(200), "more than a pipe holds, in no time");
         assert_eq!(batcher.claim_ahead(now + SECOND), None, "that was long ago");
         assert_eq!(batcher.step(now + SECOND), Step::Claim(10));
     }
 
     #[test]
     fn no_claim_of_several_batches_is_large() {
-        for (limit, rows) in [(1, 8), (10, 80), (30, 90), (50, 100), (51, 51), (500, 500)] {
+        for (limit, rows) in [(1, 20), (10, 200), (30, 180), (100, 200), (101, 101), (500, 500)] {
             let (mut batcher, now) = asleep(limit, TIMEOUT);
             batcher.drain();
             (0..50).for_each(|_| batcher.taken(limit, true, now));
@@ -553,7 +553,7 @@ mod tests {
             batcher.noticed(now);
         }
         batcher.disarmed();
-        for (due, wait) in [(9, 5), (19, 5), (20, 10), (39, 10), (40, 20), (99, 20), (100, 0)] {
+        for (due, wait) in [(9, 5), (19, 5), (20, 10), (39, 10), (40, 20), (199, 20), (200, 0)] {
             now = batcher.poll_at;
             look(&mut batcher, due, false, now);
             while let Step::Claim(rows) = batcher.step(now) {

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 const TRUSTED: Duration = Duration::from_secs(1);
 
 /// Rows are committed in another order than they are dated: how long after one another, mostly.
-const OUT_OF_ORDER: Duration = Duration::from_millis(50);
+const OUT_OF_ORDER: Duration = Duration::from_millis(20);
 
 /// A priority, and a due time by the database's clock.
 pub type Place = (i16, SystemTime);

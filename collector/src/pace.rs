@@ -7,9 +7,9 @@ use std::time::Instant;
 use crate::fading::Fading;
 
 /// A claim takes up to so many batches, and a look counts as many, so that a backlog needs few of either.
-pub const BATCHES_AHEAD: u32 = 8;
+pub const BATCHES_AHEAD: u32 = 20;
 /// No claim of several batches takes more rows than this: nothing urgent overtakes what is claimed.
-pub const ROWS_AHEAD: u32 = 100;
+pub const ROWS_AHEAD: u32 = 200;
 /// The smallest pipe holds two batches of so many, and the reader another two.
 const STREAK_ROWS: u32 = 10;
 /// What is remembered of rows that the reader took at once: a trickle of them proves nothing.

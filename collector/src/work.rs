@@ -23,11 +23,8 @@ use crate::purges::{Purges, Retention};
 use crate::queue::{Claim, Predecessors, Queue};
 use crate::sweeps::Sweeps;
 
-/// Lines that take longer have met a reader that has enough to do.
-const AT_ONCE: Duration = Duration::from_millis(5);
-
-/// A line that takes longer has met a full pipe.
-const GATE_PATIENCE: Duration = Duration::from_millis(20);
+/// Lines that take longer have met a full pipe, and a reader that has enough to do.
+const AT_ONCE: Duration = Duration::from_millis(20);
 
 /// How often the queue's cursor moves while there is no end of a drain.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
@@ -371,7 +368,7 @@ async fn put(
     batcher: &mut Batcher,
 ) -> Result<(), End> {
     let mut emit = pin!(emitter.emit(lines));
-    let emitted = match timeout(GATE_PATIENCE, &mut emit).await {
+    let emitted = match timeout(AT_ONCE, &mut emit).await {
         Ok(emitted) => emitted,
         Err(_) if batcher.is_armed() => {
             // The reader is slow, so we are not asleep, and writers need not notify. Whatever comes of
