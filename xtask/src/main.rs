@@ -33,7 +33,7 @@ fn main() -> ExitCode {
         ["example"] => example::run(),
         ["bench", args @ ..] => bench::run(args),
         ["bench-smtp", args @ ..] => bench_smtp::run(args),
-        [bench::listener::TASK, url] => bench::listener::run(url),
+        [bench::listener::TASK, url, line] => bench::listener::run(url, line),
         ["soak", args @ ..] => soak::run(args),
         ["help" | "--help" | "-h"] => {
             std::io::stdout().write_all(HELP.as_bytes()).map_err(Into::into)

@@ -5,8 +5,9 @@ use anyhow::{Context, ensure};
 use collector::floors::Floors;
 use daemon::session::SPARING;
 use std::time::Instant;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, NoTls, Row, Statement};
+use tokio_postgres::{AsyncMessage, Client, NoTls, Row, Statement};
 
 use super::stats::count;
 
@@ -29,16 +30,29 @@ const AMBIGUITIES: i32 = 10;
 struct Connection {
     client: Client,
     backend: i32,
+    /// Of each notification.
+    heard: UnboundedReceiver<()>,
 }
 
 impl Connection {
     async fn open(url: &str, settings: &str) -> anyhow::Result<Self> {
-        let (client, connection) = tokio_postgres::connect(url, NoTls).await.context("connect")?;
-        tokio::spawn(connection);
+        let (client, mut connection) =
+            tokio_postgres::connect(url, NoTls).await.context("connect")?;
+        let (tell, heard) = unbounded_channel();
+        tokio::spawn(async move {
+            while let Some(Ok(message)) =
+                std::future::poll_fn(|cx| connection.poll_message(cx)).await
+            {
+                if matches!(message, AsyncMessage::Notification(_)) {
+                    // Nobody may be listening any more.
+                    let _ = tell.send(());
+                }
+            }
+        });
         let settings = format!("{SPARING}; {SETTINGS}; {settings}");
         client.batch_execute(&settings).await.context("make settings")?;
         let backend = client.query_one("SELECT pg_backend_pid()", &[]).await?.get(0);
-        Ok(Self { client, backend })
+        Ok(Self { client, backend, heard })
     }
 }
 
@@ -65,6 +79,23 @@ impl Bare {
             sender,
             floors: Floors::default(),
         })
+    }
+
+    /// LISTENs on the connection that claims, and at each notification claims a row and hands over its
+    /// address, until the connection ends.
+    pub(super) async fn claim_when_notified(
+        &mut self,
+        channel: &str,
+        mut hand_over: impl FnMut(&[u8]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let sql = format!("LISTEN {channel}");
+        self.collector.client.batch_execute(&sql).await.context(sql)?;
+        while self.collector.heard.recv().await.is_some() {
+            for row in self.claim(1).await? {
+                hand_over(row.get("email"))?;
+            }
+        }
+        Ok(())
     }
 
     /// Claims `rows`, `limit` at a time. Rows a second, the first claim apart: it plans.

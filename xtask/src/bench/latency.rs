@@ -10,7 +10,7 @@ use std::time::{Instant, UNIX_EPOCH};
 use anyhow::Context;
 use testkit::{Pipeline, Postgres, Role};
 
-use super::listener;
+use super::listener::{Line, listener};
 use super::options::Options;
 use super::report::{Aim, Figure, Section};
 use super::stats::{largest, percentile};
@@ -51,21 +51,30 @@ pub(super) async fn measure(server: &Postgres, options: &Options) -> anyhow::Res
     let mut section = Section::new(4, "Latency: commit to the line, commit to accepted");
     for (rate, seconds) in RATES {
         let sign_ups = sign_ups(rate, options.seconds(seconds));
-        let (mut bare, mut line, mut accepted) = <(Times, Times, Times)>::default();
+        let judged = rate == 20;
+        let (mut bare, mut claim) = <(Times, Times)>::default();
+        let (mut line, mut accepted) = <(Times, Times)>::default();
         for _ in 0..options.rounds {
-            bare.0.push(latency.to_listener(rate, sign_ups).await?);
+            bare.0.push(latency.to_listener(Line::Heard, rate, sign_ups).await?);
+            if judged {
+                claim.0.push(latency.to_listener(Line::Claimed, rate, sign_ups).await?);
+            }
             line.0.push(latency.to_line(rate, sign_ups).await?);
             accepted.0.push(latency.to_accepted(rate, sign_ups).await?);
         }
         let bare = bare.figures(&format!("bare LISTEN, {rate}/s"));
         let [p50, p99, max] = line.figures(&format!("line, limit 1, {rate}/s"));
-        let judged = rate == 20;
         let aim =
             |figure: Figure, most| if judged { figure.aim(Aim::AtMost(most)) } else { figure };
         let [bare_p50, bare_p99, _] = &bare;
         section.add(aim(p50.more_than(bare_p50), 0.4));
         section.add(aim(p99.more_than(bare_p99), 3.0));
         section.add(max);
+        if judged {
+            let [p50, p99, _] = claim.figures(&format!("bare claim, {rate}/s"));
+            section.add(p50.more_than(bare_p50));
+            section.add(p99.more_than(bare_p99));
+        }
         bare.into_iter().for_each(|figure| section.add(figure));
         let [p50, p99, max] = accepted.figures(&format!("accepted, {rate}/s"));
         section.add(p50);
@@ -142,10 +151,10 @@ impl Latency {
         times.collect()
     }
 
-    /// From each commit to the line of a program that does nothing but LISTEN.
-    pub(super) async fn to_listener(&self, rate: u32, sign_ups: u64) -> anyhow::Result<Vec<f64>> {
+    /// From each commit to the line of a program that does little more than LISTEN.
+    async fn to_listener(&self, line: Line, rate: u32, sign_ups: u64) -> anyhow::Result<Vec<f64>> {
         self.start_over().await?;
-        let listener = listener::listener(&self.world.url_as(Role::Collector))?.spawn()?;
+        let listener = listener(&self.world.url_as(Role::Collector), line)?.spawn()?;
         let lines = addresses(listener.take_stdout().context("stdout is held")?)?;
         self.world.until(LISTENS).await?;
         let committed = self.notifying.at_rate(rate, sign_ups).await?;
@@ -155,8 +164,10 @@ impl Latency {
     /// Nobody's mail waits, and nobody runs. Each notification wakes every session of the database
     /// that listens, whatever it listens to.
     async fn start_over(&self) -> anyhow::Result<()> {
-        let alone = "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE query = 'LISTEN bench')";
-        self.world.until(alone).await?;
+        let role = Role::Collector;
+        let alone =
+            format!("SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE usename = '{role}')");
+        self.world.until(&alone).await?;
         self.world.forget().await?;
         let sql = "DELETE FROM holders";
         self.world.admin.batch_execute(sql).await.context(sql)?;
