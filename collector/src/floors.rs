@@ -13,7 +13,8 @@ use std::time::{Duration, Instant, SystemTime};
 /// How long a row below a floor may have to wait while a backlog is claimed.
 const TRUSTED: Duration = Duration::from_secs(1);
 
-/// Rows are committed in another order than they are dated: how long after one another, mostly.
+/// Rows are committed in another order than they are dated: how long after one another, mostly. look.sql
+/// goes back as far.
 const OUT_OF_ORDER: Duration = Duration::from_millis(20);
 
 /// A priority, and a due time by the database's clock.

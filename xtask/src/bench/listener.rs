@@ -11,7 +11,7 @@ use super::bare::Bare;
 
 /// What they are called among the tasks.
 pub(crate) const TASK: &str = "bench-listener";
-/// What they listen to.
+/// What they listen to; `latency.rs` notifies it.
 const CHANNEL: &str = "bench";
 
 /// What is written at a notification.
@@ -52,7 +52,7 @@ pub(crate) fn run(url: &str, line: &str) -> anyhow::Result<()> {
 
 async fn hear(url: &str) -> anyhow::Result<()> {
     let (client, mut connection) = tokio_postgres::connect(url, NoTls).await.context("connect")?;
-    let mut heard = async || {
+    let hear = async {
         while let Some(message) = std::future::poll_fn(|cx| connection.poll_message(cx)).await {
             if let AsyncMessage::Notification(news) = message.context("hear")? {
                 write(news.payload().as_bytes())?;
@@ -61,9 +61,8 @@ async fn hear(url: &str) -> anyhow::Result<()> {
         Ok(())
     };
     let sql = format!("LISTEN {CHANNEL}");
-    let (heard, listens) = tokio::join!(heard(), client.batch_execute(&sql));
-    listens.context(sql)?;
-    heard
+    let listen = async { client.batch_execute(&sql).await.with_context(|| sql.clone()) };
+    tokio::try_join!(hear, listen).map(|_| ())
 }
 
 /// In one piece, so that it is read in one.
