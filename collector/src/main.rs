@@ -13,7 +13,11 @@ const COLLECTOR: Program =
     Program { name: "collector", version: env!("CARGO_PKG_VERSION"), help: HELP };
 
 fn main() -> ExitCode {
-    COLLECTOR.main(|| Config::from_vars(std::env::vars_os()), Config::describe, collect)
+    COLLECTOR.main(
+        || Config::from_vars(std::env::vars_os()),
+        |config| Ok(config.describe()),
+        collect,
+    )
 }
 
 fn collect(config: &Config) -> Exit {

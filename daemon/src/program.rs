@@ -21,11 +21,11 @@ pub struct Program {
 impl Program {
     /// Answers `--help` and `--version`; else names settings that do not exist, which is no reason to
     /// stop, reads the settings and, unless `--check` asks only to
-    /// `describe` them, goes to `work`. Problems go to stderr, and the exit code says so.
+    /// `check` and describe them, goes to `work`. Problems go to stderr, and the exit code says so.
     pub fn main<C>(
         &self,
         settings: impl FnOnce() -> Result<C, Problems>,
-        describe: impl FnOnce(&C) -> String,
+        check: impl FnOnce(&C) -> Result<String, Problems>,
         work: impl FnOnce(&C) -> Exit,
     ) -> ExitCode {
         memory::keep_private();
@@ -38,7 +38,9 @@ impl Program {
         }
         let exit = match command {
             Ok(Command::Print(text)) => Ok(said(&text)),
-            Ok(Command::Check) => settings().map(|settings| said(&describe(&settings))),
+            Ok(Command::Check) => {
+                settings().and_then(|settings| check(&settings)).map(|text| said(&text))
+            }
             Ok(Command::Run) => settings().map(|settings| work(&settings)),
             Err(problems) => Err(problems),
         };

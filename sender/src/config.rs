@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
+use std::net::Ipv6Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::template::{self, Templates};
 use crate::transport::address::recipient;
 use crate::transport::message::{Origin, mailbox};
 use crate::transport::ses::{SesSettings, TimeOuts, check_source};
-use crate::transport::smtp::{Login, Mechanism, Security, SmtpSettings};
+use crate::transport::smtp::{Login, Mechanism, Security, Smtp, SmtpSettings};
 
 /// What `--help` prints.
 pub const HELP: &str = include_str!("help.txt");
@@ -210,7 +211,7 @@ impl Config {
                 problems.push(
                     name,
                     "templates stored in SES know it only with MAILROOM_TEMPLATES, the folder they \
-                     were pushed from",
+                     were pushed from; set both or neither",
                 );
             }
         }
@@ -251,6 +252,15 @@ impl Config {
         };
         if transport == Kind::Smtp && said.smtp_host.is_none() {
             problems.push("MAILROOM_SMTP_HOST", "is required with MAILROOM_TRANSPORT=smtp");
+        }
+        if smtp.host.contains([':', '/', '[']) && smtp.host.parse::<Ipv6Addr>().is_err() {
+            problems.push(
+                "MAILROOM_SMTP_HOST",
+                format_args!(
+                    "{:?} is not the name or the address of a host; the port is MAILROOM_SMTP_PORT",
+                    smtp.host
+                ),
+            );
         }
         if smtp.security == Security::None && smtp.login.is_some() && !is_here(&smtp.host) {
             problems.push(
@@ -317,6 +327,38 @@ impl Config {
              https://example.com, say"
         );
         Ok(composer)
+    }
+
+    /// Whether letters are made here, and not by the provider, or not at all.
+    pub fn renders(&self) -> bool {
+        match self.transport {
+            Kind::Ses => self.templates.is_some(),
+            Kind::Smtp | Kind::File => true,
+            Kind::Noop => self.dry_run,
+        }
+    }
+
+    /// [Describes](Self::describe) the settings, if what they point to on this machine can be used.
+    ///
+    /// # Errors
+    /// What the sender would not start with.
+    pub fn check(&self) -> Result<String, Problems> {
+        let mut problems = Problems::default();
+        let mut note = |error: anyhow::Error| {
+            let words = format!("{error:#}");
+            let (name, words) = words.split_once(": ").unwrap_or(("MAILROOM_TEMPLATES", &words));
+            problems.push(name, words);
+        };
+        let composer = self.renders().then(|| self.composer());
+        match composer.transpose() {
+            Ok(Some(composer)) if self.transport == Kind::Smtp && !self.dry_run => {
+                let smtp = Smtp::new(self.smtp.clone(), self.origin.clone(), composer);
+                smtp.map_or_else(note, drop);
+            }
+            Ok(_) => {}
+            Err(error) => note(error),
+        }
+        problems.finish(self.describe())
     }
 
     /// The effective settings, a line each, secrets as `set`.
@@ -405,10 +447,13 @@ fn login(
     password: Option<String>,
     password_file: Option<String>,
 ) -> Option<Login> {
+    let said = password.is_some() || password_file.is_some();
     let password = problems.value_or_file("MAILROOM_SMTP_PASSWORD", password, password_file);
     match (username, password) {
         (Some(username), Some(password)) => Some(Login { username, password }),
         (None, None) => None,
+        // Why it is not known has been noted.
+        (Some(_), None) if said => None,
         (Some(_), None) => {
             problems.push("MAILROOM_SMTP_PASSWORD", "is required with MAILROOM_SMTP_USERNAME");
             None

@@ -28,7 +28,7 @@ const _: () = assert!(
 const SENDER: Program = Program { name: "sender", version: env!("CARGO_PKG_VERSION"), help: HELP };
 
 fn main() -> ExitCode {
-    SENDER.main(|| Config::from_vars(std::env::vars_os()), Config::describe, deliver)
+    SENDER.main(|| Config::from_vars(std::env::vars_os()), Config::check, deliver)
 }
 
 fn deliver(config: &Config) -> Exit {

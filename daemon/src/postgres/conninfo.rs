@@ -77,6 +77,9 @@ fn uri(text: &str) -> Result<Pairs, String> {
     }
 
     let (hosts, ports, after) = hosts_and_ports(rest)?;
+    if hosts.contains('@') {
+        return Err(format!("there is a second \"@\" in front of the host; {IN_A_URI}"));
+    }
     store(&mut pairs, "host", &hosts)?;
     store(&mut pairs, "port", &ports)?;
 
@@ -225,6 +228,9 @@ mod tests {
             "postgres://me:hush%zz@db/x",
             "postgres://me:hush%2",
             "postgres://me:hush/hush@db/x",
+            "postgres://me:1@hush@db/x",
+            "postgres://me:1@a,hush@db/x",
+            "postgres://me:1@[::1],hush@db",
             "postgres://me:1/hush@db/x",
             "postgres://db/x?password=hush=hush",
             "postgres://db/x?hush",

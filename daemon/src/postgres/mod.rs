@@ -13,8 +13,8 @@
 //!   version 1 certificates are refused in every mode that uses TLS (`prefer` goes on without).
 //! * `sslrootcert` that names a missing file is an error with `sslmode=require`, too. With `prefer` and
 //!   `allow` nothing is verified even if there is a root file.
-//! * A `@` in the database name of a URI is written `%40`: unescaped it is nearly always part of a
-//!   password with a `/` in it, and must not be shown.
+//! * A `@` in the host or the database name of a URI is written `%40`: unescaped it is nearly always
+//!   part of a password with another `@` or a `/` in it, and must not be shown.
 //! * `connect_timeout` is 5 s unless said, and includes the name's look-up, TLS and the login; keepalives
 //!   are on and quick.
 //! * `prefer` tries again without TLS, and `allow` with it, only when the refusal can have to do with

@@ -117,6 +117,7 @@ fn a_relay_is_described_wholly_or_not_at_all() {
         ("MAILROOM_SMTP_HOST", "relay.example"),
         ("MAILROOM_SMTP_USERNAME", "mailer"),
         ("MAILROOM_SMTP_PASSWORD", "hush-hush"),
+        ("MAILROOM_BASE_URL", "https://mail.example"),
     ];
     let (code, stdout, stderr) = run(Process::new("sender").arg("--check").envs(relay));
     assert_eq!((code, stderr.as_str()), (0, ""));
@@ -133,6 +134,40 @@ fn a_relay_is_described_wholly_or_not_at_all() {
     assert!(stderr.contains("MAILROOM_SMTP_TLS: none would send the password"), "{stderr}");
     let here = Process::new("sender").arg("--check").envs(relay).env("MAILROOM_SMTP_TLS", "none");
     assert_eq!(run(here.env("MAILROOM_SMTP_HOST", "127.0.0.1")).0, 0);
+}
+
+#[test]
+fn check_finds_what_a_sender_would_not_start_with() {
+    let of = |transport: &str| {
+        let sender = Process::new("sender").env("MAILROOM_TRANSPORT", transport);
+        sender.env("MAILROOM_SMTP_HOST", "relay.example")
+    };
+    let with_links = |transport| of(transport).env("MAILROOM_BASE_URL", "https://mail.example");
+    for (sender, named) in [
+        (of("file"), "MAILROOM_BASE_URL: is not set"),
+        (of("smtp"), "MAILROOM_BASE_URL: is not set"),
+        (of("ses").env("MAILROOM_TEMPLATES", "/nowhere"), "MAILROOM_TEMPLATES: /nowhere"),
+        (with_links("smtp").env("MAILROOM_SMTP_CA_FILE", "/nowhere"), "MAILROOM_SMTP_CA_FILE: "),
+        (
+            with_links("smtp").env("MAILROOM_SMTP_HOST", "relay.example:587"),
+            "MAILROOM_SMTP_HOST: \"relay.example:587\" is not the name or the address of a host; the \
+             port is MAILROOM_SMTP_PORT",
+        ),
+    ] {
+        let (code, stdout, stderr) = run(sender.arg("--check"));
+        assert_eq!((code, stdout.as_str()), (78, ""), "{stderr}");
+        assert!(stderr.starts_with(&format!("sender: {named}")), "{stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    }
+    let no_file = with_links("smtp").env("MAILROOM_SMTP_USERNAME", "mailer");
+    let no_file = no_file.env("MAILROOM_SMTP_PASSWORD_FILE", "/nowhere").arg("--check");
+    let (code, _, stderr) = run(no_file);
+    assert_eq!((code, stderr.lines().count()), (78, 1), "{stderr}");
+    assert!(stderr.starts_with("sender: MAILROOM_SMTP_PASSWORD_FILE: /nowhere"), "{stderr}");
+    for sender in [with_links("file"), with_links("smtp").env("MAILROOM_SMTP_HOST", "::1")] {
+        assert_eq!(run(sender.arg("--check")).0, 0);
+    }
+    assert_eq!(run(of("noop").arg("--check")).0, 0);
 }
 
 #[test]

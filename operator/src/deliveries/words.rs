@@ -79,7 +79,9 @@ fn event(event: &Event) -> String {
     };
     let words = match event.outcome.as_str() {
         "sent" => {
-            let id = event.provider_id.as_deref().map(|id| format!(", as {}", printable(id)));
+            // Not every transport has one.
+            let id = event.provider_id.as_deref().filter(|id| !id.is_empty());
+            let id = id.map(|id| format!(", as {}", printable(id)));
             let through = event.transport.as_deref().map(|name| format!(" ({})", printable(name)));
             let (id, through) = (id.unwrap_or_default(), through.unwrap_or_default());
             format!("the provider{through} accepted it{id}")
@@ -179,6 +181,13 @@ mod tests {
           2023-11-14 22:10:00: requeued by an operator.
           Attempt 3, 2023-11-14 22:10:10: the provider (ses) accepted it, as 0100-abc.
         "#);
+    }
+
+    #[test]
+    fn a_mail_without_a_providers_id_is_told_without_one() {
+        let sent = Event { provider_id: Some(String::new()), ..happened(9, 1, "sent", true, "") };
+        let told = story(&Story { events: vec![sent], ..of("sent") }, NOW).join("\n");
+        assert!(told.contains("the provider (ses) accepted it."), "{told}");
     }
 
     #[test]

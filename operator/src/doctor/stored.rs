@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use render::{Template, Variables};
 use sender::config::Config;
 use sender::template::localised;
 use sender::transport::ses::tools::Failure;
@@ -35,9 +36,15 @@ pub async fn look(
                 let detail = format!("{name}, for {action}, is not what the folder has");
                 Finding::warning(CHECK, detail, "mailroom templates push")
             }
-            Ok(Some(_)) => {
+            Ok(Some(stored)) => {
                 there += 1;
-                continue;
+                let lacking = settings.templates.is_none().then(|| lacking(&stored, action));
+                let Some(lacking) = lacking.flatten() else { continue };
+                Finding::wrong(
+                    CHECK,
+                    format!("{name}, for {action}, gets only login, secret and code: {lacking}"),
+                    "MAILROOM_TEMPLATES=the folder that it was pushed from, and what that needs",
+                )
             }
             Err(error) if is_denied(&error) => {
                 let detail = "these credentials may not ask: ses:GetEmailTemplate is denied";
@@ -56,6 +63,22 @@ pub async fn look(
         findings.push(Finding::ok(CHECK, all.join(", ")));
     }
     report.say(findings)
+}
+
+/// What a template asks for that a mail has only if letters are made here. SES answers "success" to such
+/// a mail, and sends nothing.
+fn lacking(stored: &Stored, action: &str) -> Option<String> {
+    let [subject, html, text] =
+        stored.parts.each_ref().map(|part| part.as_deref().unwrap_or_default());
+    let code = (action != "activation").then_some("12345");
+    let variables = Variables::new("ann", "secret", code);
+    match Template::new(subject, html, text).and_then(|template| template.render(&variables)) {
+        Err(problem) => Some(problem.to_string()),
+        Ok(_) if [subject, html, text].iter().any(|part| part.contains("login_html")) => {
+            Some("it asks for login_html".to_owned())
+        }
+        Ok(_) => None,
+    }
 }
 
 fn missing(name: &str, action: &str, is_ours: bool) -> Finding {

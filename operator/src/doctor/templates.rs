@@ -1,7 +1,7 @@
 //! The templates on this machine: a folder without faults, and one for every kind of mail there is.
 
 use render::Catalogue;
-use sender::config::{Config, Kind};
+use sender::config::Config;
 
 use super::finding::Finding;
 use super::transport::Way;
@@ -10,13 +10,14 @@ use crate::templates::{Folder, lint};
 
 const CHECK: &str = "templates";
 
-/// Looks at them. With SES there are none here unless a folder is named.
+/// Looks at them, if letters are made of them here.
 pub fn look(way: &Way<'_>, settings: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
-    match &settings.templates {
-        None if settings.transport == Kind::Ses => return findings,
-        None => {}
-        Some(_) => findings.extend(folder(way)),
+    if !settings.renders() {
+        return findings;
+    }
+    if settings.templates.is_some() {
+        findings.extend(folder(way));
     }
     if !findings.is_empty() {
         // The same faults are what the sender would not start with.

@@ -44,7 +44,10 @@ impl Way<'_> {
         report.say(templates::look(self, settings))?;
         match settings.transport {
             Kind::Ses => Box::pin(ses::look(self, settings, report)).await,
-            Kind::Smtp => report.say([smtp(&settings.smtp).await]),
+            Kind::Smtp => {
+                report.say(from(settings))?;
+                report.say([smtp(&settings.smtp).await])
+            }
             Kind::File => report.say([
                 Finding::warning(CHECK, "file: mail goes into files only", REMEDY),
                 writable("files", "MAILROOM_FILE_PATH", &settings.file_path),
@@ -78,6 +81,15 @@ fn write(folder: &Path) -> io::Result<()> {
     let file = there.join(format!(".doctor-{}", std::process::id()));
     OpenOptions::new().write(true).create_new(true).open(&file)?;
     fs::remove_file(file)
+}
+
+/// Nobody can answer an address that is on every machine, and few relays take mail from it.
+fn from(settings: &Config) -> Option<Finding> {
+    let here = settings.from.contains("@localhost");
+    here.then(|| {
+        let detail = format!("mail comes from {}", settings.from);
+        Finding::warning("SMTP", detail, "set MAILROOM_FROM to an address of yours")
+    })
 }
 
 async fn smtp(settings: &SmtpSettings) -> Finding {

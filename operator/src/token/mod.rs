@@ -194,7 +194,8 @@ fn signed_for<'a>(
     kinds.iter().find(|kind| verify(keys, &kind.action, token, code).is_ok())
 }
 
-/// The token in what somebody has pasted: itself, or a link with it.
+/// The token in what somebody has pasted: itself, or a link with it. Of a link that was cut, what is
+/// left of it.
 fn token_of(given: &str) -> anyhow::Result<String> {
     let text = if given == "-" {
         std::io::read_to_string(std::io::stdin().lock()).context("read stdin").exit(Exit::Input)?
@@ -203,8 +204,10 @@ fn token_of(given: &str) -> anyhow::Result<String> {
     };
     let text = text.trim();
     let in_alphabet = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    let mut words = text.split(|c| !in_alphabet(c)).filter(|word| word.len() == Token::CHARS);
-    Ok(words.next().unwrap_or(text).to_owned())
+    let words = || text.split(|c| !in_alphabet(c));
+    let whole = words().find(|word| word.len() == Token::CHARS);
+    let longest = || words().max_by_key(|word| word.len()).filter(|_| text.contains("://"));
+    Ok(whole.or_else(longest).unwrap_or(text).to_owned())
 }
 
 #[cfg(test)]
@@ -226,5 +229,11 @@ mod tests {
             assert_eq!(token_of(&given).unwrap(), TOKEN, "{given}");
         }
         assert_eq!(token_of(" no token ").unwrap(), "no token");
+        let cut = &TOKEN[..40];
+        assert_eq!(token_of(&format!("https://example.com/activate/{cut}")).unwrap(), cut);
+        assert_eq!(
+            token_of(&format!("https://example.com/activate/{TOKEN}{cut}")).unwrap().len(),
+            126
+        );
     }
 }

@@ -1,4 +1,5 @@
 use serde_json::json;
+use testkit::ses::Content;
 use testkit::{Act, Process, Reply, SmtpOptions, SmtpServer, Stage};
 
 use super::support::{Diagnosis, SetUp, diagnose};
@@ -71,6 +72,23 @@ async fn what_mail_names_must_be_there() {
     diagnose(without())
         .is_wrong("SES templates", "there is no invitationv1, for invitation", "templates push")
         .alone();
+    // What a template misses SES does not say: it answers "success" and sends nothing.
+    let stored = |text: &str| {
+        let (subject, html) = ("Welcome".to_owned(), "<p>{{secret}}</p>".to_owned());
+        ses.store_template("pushed", Content { subject, html, text: text.to_owned() });
+        without().env("MAILROOM_SES_TEMPLATES", "7=activationv1,activation=pushed")
+    };
+    diagnose(stored("{{login}}, {{secret}}{{#if expires_minutes}} soon{{/if}}")).all_good();
+    for (text, misses) in [
+        ("{{base_url}}/activate/{{secret}}", "base_url"),
+        ("{{login_html}}, {{secret}}", "login_html"),
+        ("{{secret}} {{code}}", "code"),
+    ] {
+        diagnose(stored(text))
+            .is_wrong("SES templates", "pushed, for activation, gets only", "MAILROOM_TEMPLATES=")
+            .is_wrong("SES templates", misses, "the folder that it was pushed from")
+            .alone();
+    }
     // By the number, as the sender takes it.
     diagnose(without().env("MAILROOM_SES_TEMPLATES", "7=activationv1")).all_good();
     diagnose(without().env("AWS_REGION", "").env("MAILROOM_SES_TEMPLATES", "7=activationv1"))
@@ -155,6 +173,9 @@ async fn a_relay_is_logged_in_to_and_given_no_mail() {
     let server = server.unwrap();
     let good = diagnose(with_login(relay(&set_up, &server), "hush-hush"));
     good.all_good();
+    diagnose(with_login(relay(&set_up, &server), "hush-hush").env("MAILROOM_FROM", ""))
+        .warns("SMTP", "mail comes from noreply@localhost", "set MAILROOM_FROM")
+        .alone();
     good.says("ok", "SMTP", &["logged in"]).says("ok", "templates", &[]);
     assert!(server.said().iter().any(|said| said == "QUIT"), "{:?}", server.said());
     assert!(server.messages().is_empty());
@@ -221,7 +242,7 @@ async fn where_mail_goes_nowhere_it_is_said() {
     std::fs::write(&place, "").unwrap();
     let nowhere = diagnose(file().env("MAILROOM_FILE_PATH", &place));
     nowhere.is_wrong("files", "cannot be written to", "set MAILROOM_FILE_PATH");
-    let noop = to("ann@example.org", set_up.doctor_of("noop"));
+    let noop = to("ann@example.org", set_up.doctor_of("noop").env("MAILROOM_BASE_URL", ""));
     noop.is_wrong("transport", "noop", "MAILROOM_TRANSPORT=").is_wrong(
         "test mail",
         "not sent: noop",
