@@ -1,10 +1,9 @@
 -- Look: how much is due, and when will the next delivery be due? Takes no lock and changes nothing.
 --
 -- $1 our backend, $2 queue, $3 count no further than this, $4 priorities and $5, in the same order,
--- due times or NULL: of these priorities nothing is counted that was due much earlier. (A little: rows
--- are committed in another order than they are dated.) `next_due_in` is in seconds, NULL when
--- nothing pending lies ahead. `priorities`: those there are. Rows that another claim is just taking count as due: if that claim
--- dies, nobody would tell us.
+-- due times or NULL: of these priorities nothing is counted that was due earlier. `next_due_in` is in
+-- seconds, NULL when nothing pending lies ahead. `priorities`: those there are. Rows that another claim
+-- is just taking count as due: if that claim dies, nobody would tell us.
 WITH RECURSIVE priorities (priority) AS (
     SELECT (-1)::smallint WHERE mailroom_session($1::integer)
     UNION ALL
@@ -25,7 +24,7 @@ SELECT
                 SELECT 1 FROM deliveries AS d
                 WHERE d.queue = $2::text::job_type AND d.priority = p.priority
                   AND d.due_at <= now() AND d.state = 'pending'
-                  AND d.due_at >= coalesce(u.floor - interval '20 milliseconds', '-infinity')
+                  AND d.due_at >= coalesce(u.floor, '-infinity')
                 ORDER BY d.due_at LIMIT $3::bigint
             ) AS r
             LIMIT $3::bigint

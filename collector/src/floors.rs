@@ -13,9 +13,9 @@ use std::time::{Duration, Instant, SystemTime};
 /// How long a row below a floor may have to wait while a backlog is claimed.
 const TRUSTED: Duration = Duration::from_secs(1);
 
-/// Rows are committed in another order than they are dated: how long after one another, mostly. look.sql
-/// goes back as far.
-const OUT_OF_ORDER: Duration = Duration::from_millis(20);
+/// Rows are committed in another order than they are dated: how long after one another, mostly. A
+/// transaction that does something else after its sign-up takes that long.
+const OUT_OF_ORDER: Duration = Duration::from_millis(50);
 
 /// A priority, and a due time by the database's clock.
 pub type Place = (i16, SystemTime);
@@ -75,13 +75,15 @@ impl Floors {
         self.nothing_due = true;
     }
 
-    /// For a look that may trust the floors: the same, without floors when they are stale.
-    pub fn parameters_at(&mut self, now: Instant) -> (&[i16], &[Option<SystemTime>]) {
+    /// For a look that may trust the floors: the same, a little lower, and without floors when they are
+    /// stale.
+    pub fn parameters_of_look(&mut self, now: Instant) -> (&[i16], Vec<Option<SystemTime>>) {
         if self.are_stale(now) {
             self.priorities.clear();
             self.due.clear();
         }
-        self.parameters()
+        let lower = |due: &Option<SystemTime>| due.map(|due| due - OUT_OF_ORDER);
+        (&self.priorities, self.due.iter().map(lower).collect())
     }
 
     /// After a claim that asked for `limit` rows, dealt with `examined` and took those in `places`.
@@ -174,6 +176,17 @@ mod tests {
         assert!(!claimed(&mut floors, &[(5, 7)], 2), "it had a lower one");
         assert_eq!(floors.parameters().1, [None, None]);
         assert!(claimed(&mut floors, &[], 1), "the next one has none");
+    }
+
+    #[test]
+    fn a_look_goes_a_little_below_the_floors_and_everywhere_when_they_are_old() {
+        let now = Instant::now();
+        let mut floors = known(now);
+        claimed(&mut floors, &[(5, 7)], 1);
+        let lower = vec![None, Some(at(7) - OUT_OF_ORDER)];
+        assert_eq!(floors.parameters_of_look(now), (&[1, 5][..], lower));
+        assert_eq!(floors.parameters(), (&[1, 5][..], &[None, Some(at(7))][..]));
+        assert_eq!(floors.parameters_of_look(now + TRUSTED), (&[][..], vec![]));
     }
 
     #[test]

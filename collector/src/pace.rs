@@ -10,8 +10,10 @@ use crate::fading::Fading;
 pub const BATCHES_AHEAD: u32 = 20;
 /// No claim of several batches takes more rows than this: nothing urgent overtakes what is claimed.
 pub const ROWS_AHEAD: u32 = 200;
-/// The smallest pipe holds two batches of so many, and the reader another two.
-const STREAK_ROWS: u32 = 10;
+/// What a reader takes at once without having done anything: pipe and reader hold four batches, and where
+/// batches are small so many rows more (4 KiB of each, and the sender's two calls).
+const IDLE_BATCHES: u32 = 4;
+const IDLE_ROWS: u32 = 64;
 /// What is remembered of rows that the reader took at once: a trickle of them proves nothing.
 const STREAK_SECONDS: f64 = 0.5;
 
@@ -41,9 +43,9 @@ impl Pace {
         self.batches = if self.is_quick(now) { (self.batches * 2).min(BATCHES_AHEAD) } else { 1 };
     }
 
-    /// Whether the reader takes more at once than the pipe holds.
+    /// Whether the reader takes more at once than it and the pipe hold.
     pub fn is_quick(&mut self, now: Instant) -> bool {
-        let rows = self.limit.max(STREAK_ROWS).saturating_mul(4);
+        let rows = self.limit.saturating_mul(IDLE_BATCHES).saturating_add(IDLE_ROWS);
         self.streak.level(now) >= f64::from(rows)
     }
 

@@ -251,7 +251,7 @@ impl<'a> Queue<'a> {
         everywhere: bool,
     ) -> Result<Look, Trouble> {
         let (priorities, due) =
-            if everywhere { Default::default() } else { floors.parameters_at(Instant::now()) };
+            if everywhere { Default::default() } else { floors.parameters_of_look(Instant::now()) };
         let backend = self.session.backend();
         let params: [&(dyn ToSql + Sync); 5] =
             [&backend, &self.name, &i64::from(limit), &priorities, &due];

@@ -311,7 +311,11 @@ impl<'a> Work<'a> {
     }
 
     async fn sweep(&mut self, sweeps: &mut Sweeps, batcher: &mut Batcher) -> Result<(), Trouble> {
-        self.skip().await?;
+        if !self.predecessors.barred.is_empty() {
+            self.skip().await?;
+            // What may be mailed again by now is pending, and that wakes nobody: we have the gate.
+            batcher.check();
+        }
         let sweep = self.queue.sweep(GRACE).await?;
         crash_point!("swept");
         let now = Instant::now();

@@ -79,6 +79,27 @@ async fn a_claim_starts_where_the_last_one_ended_and_one_without_floors_finds_th
     }
 }
 
+/// What is committed a little late must not wait until the floors are dropped.
+#[tokio::test]
+async fn a_look_above_floors_counts_what_is_dated_a_little_earlier_and_nothing_much_earlier() {
+    let db = Database::fresh().await.unwrap();
+    sign_up(&db, 3).await;
+    let session = session(&db, "collector").await;
+    let queue = Queue::new(&session, QUEUE);
+    let mut floors = Floors::default();
+    assert_eq!(tokens(&queue.claim(3, &mut floors).await.unwrap()), [1, 2, 3]);
+    for (token, earlier) in [(1, "40 milliseconds"), (2, "10 seconds")] {
+        let late = format!(
+            "UPDATE deliveries SET state = 'pending', holder = NULL,
+                 due_at = (SELECT due_at FROM deliveries WHERE token = 3) - interval '{earlier}'
+             WHERE token = {token}"
+        );
+        db.execute(&late).await.unwrap();
+    }
+    assert_eq!(queue.look(10, &mut floors, false).await.unwrap().due, 1);
+    assert_eq!(queue.look(10, &mut floors, true).await.unwrap().due, 2);
+}
+
 /// Each claim is short, and takes something: nothing but the look tells that there is more.
 #[tokio::test]
 async fn a_priority_that_nobody_knew_of_is_claimed_as_soon_as_it_was_looked_at() {

@@ -308,6 +308,29 @@ fn a_collector_that_dies_or_stalls_before_it_skips_leaves_nothing_unsaid() {
     ]);
 }
 
+/// A sweep's skip makes it pending in the session that has the gate, and so wakes nobody.
+#[tokio::test]
+async fn what_may_be_mailed_again_when_a_sweep_would_skip_it_is_mailed_then() {
+    let world = World::new().await;
+    world.db.execute(&sign_up("barred", 1)).await.unwrap();
+    world.db.execute("UPDATE accounts SET status = 'suspended'").await.unwrap();
+    let collector = at(world.collector(), "barred:stall");
+    let pipe = Pipeline::spawn(collector, world.sender()).unwrap();
+    stalled(&pipe.collector);
+    let locker = world.db.client().await.unwrap();
+    locker.batch_execute("BEGIN; SELECT FROM deliveries FOR UPDATE").await.unwrap();
+    pipe.collector.signal(Signal::CONT).unwrap();
+    world.asleep().await;
+    world.db.execute("UPDATE accounts SET status = 'active'").await.unwrap();
+    locker.batch_execute("ROLLBACK").await.unwrap();
+
+    world.mails(1).await;
+    world.settled().await;
+    stop(&pipe);
+    audit(&world, 1, &NONE).await;
+    world.quiet(&[&pipe.collector, &pipe.sender], &EXPECTED).await;
+}
+
 /// What comes while it holds the gate must be heard of; what comes when it is dead, found.
 #[test]
 fn a_collector_that_dies_or_stalls_as_it_falls_asleep_misses_nothing() {

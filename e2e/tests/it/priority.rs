@@ -34,3 +34,26 @@ async fn a_password_recovery_in_the_middle_of_a_bulk_import_is_sent_within_five_
     assert!(left > 18_000, "the import is still under way: {left}");
     world.quiet(&[&pipe.collector, &pipe.sender], &["reader_gone"]).await;
 }
+
+/// Pipe and sender take a hundred rows at once, however slowly they are sent: that does not make the
+/// sender one that may be given hundreds.
+#[tokio::test]
+async fn a_slow_sender_has_little_in_front_of_what_is_urgent_also_when_a_backlog_begins() {
+    let world = World::new().await;
+    let sender = world.sender().env("MAILROOM_SES_RATE", "14");
+    let pipe = Pipeline::spawn(world.collector(), sender).unwrap();
+    world.asleep().await;
+    world.db.execute(&sign_up("import", 5_000)).await.unwrap();
+    world.mails(30).await;
+    world.db.execute(&recovery("urgent")).await.unwrap();
+    let mails = |which: &dyn Fn(&str) -> bool| {
+        world.ses.with_mails(|mails| mails.iter().filter(|mail| which(&mail.to)).count())
+    };
+    let before = mails(&|to| to.starts_with("import"));
+    let urgent = |to: &str| to == "urgent@mail.example";
+    testkit::eventually(SOON, "the recovery is sent", || mails(&urgent) == 1);
+    let overtaken = mails(&|to| to.starts_with("import")) - before;
+    assert!(overtaken <= 75, "in front of it: {overtaken}");
+    pipe.collector.kill().unwrap();
+    pipe.sender.kill().unwrap();
+}
