@@ -6,7 +6,7 @@ use collector::config::{Config, HELP};
 use collector::emitter::Emitter;
 use collector::run::run;
 use daemon::exit::Exit;
-use daemon::program::{Program, end};
+use daemon::program::{Program, block_on};
 use daemon::shutdown::Shutdown;
 
 const COLLECTOR: Program =
@@ -20,13 +20,10 @@ fn main() -> ExitCode {
     )
 }
 
-fn collect(config: &Config) -> Exit {
+fn collect(config: Config) -> Exit {
     daemon::log::init(COLLECTOR.name, config.log.level, config.log.format);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    end(runtime.map_err(Into::into).and_then(|runtime| {
-        runtime.block_on(async {
-            let emitter = Emitter::stdout(config.batch_limit)?;
-            run(config, emitter, Shutdown::on_signals()?).await
-        })
-    }))
+    block_on(async move {
+        let emitter = Emitter::stdout(config.batch_limit)?;
+        run(&config, emitter, Shutdown::on_signals()?).await
+    })
 }

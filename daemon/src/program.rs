@@ -1,6 +1,9 @@
-//! What every `main` of ours does before its work begins.
+//! What every `main` of ours does before its work begins, and how it has the work done.
 
+use std::panic::resume_unwind;
 use std::process::ExitCode;
+
+use tokio::runtime::{Builder, LocalOptions};
 
 use crate::exit::Exit;
 use crate::log::complain;
@@ -26,7 +29,7 @@ impl Program {
         &self,
         settings: impl FnOnce() -> Result<C, Problems>,
         check: impl FnOnce(&C) -> Result<String, Problems>,
-        work: impl FnOnce(&C) -> Exit,
+        work: impl FnOnce(C) -> Exit,
     ) -> ExitCode {
         memory::keep_private();
         let said = |text: &str| print(text).map_or(Exit::Unavailable, |()| Exit::Done);
@@ -41,7 +44,7 @@ impl Program {
             Ok(Command::Check) => {
                 settings().and_then(|settings| check(&settings)).map(|text| said(&text))
             }
-            Ok(Command::Run) => settings().map(|settings| work(&settings)),
+            Ok(Command::Run) => settings().map(work),
             Err(problems) => Err(problems),
         };
         exit.unwrap_or_else(|problems| {
@@ -50,6 +53,24 @@ impl Program {
         })
         .into()
     }
+}
+
+/// Does all of a program's work on this thread. What still runs when that ends is left behind: a thread,
+/// say, that reads a stdin which nothing can interrupt.
+///
+/// The work is a task like any other. Whenever tokio is to wake what `block_on` itself is given, it asks
+/// the kernel for events first: twice on the way of each line, 7 of 370 µs.
+pub fn block_on(work: impl Future<Output = anyhow::Result<Exit>> + 'static) -> Exit {
+    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return end(Err(error.into())),
+    };
+    let work = runtime.spawn_local(work);
+    let result = runtime.block_on(work);
+    let exit = end(result.unwrap_or_else(|error| resume_unwind(error.into_panic())));
+    runtime.shutdown_background();
+    exit
 }
 
 /// The end of a program: an error is said once, here, and has its exit code.

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use daemon::exit::{Exit, ExitExt};
-use daemon::program::{Program, end};
+use daemon::program::{Program, block_on};
 use daemon::shutdown::Shutdown;
 use sender::compose::Composer;
 use sender::config::{Config, HELP, Kind};
@@ -31,16 +31,9 @@ fn main() -> ExitCode {
     SENDER.main(|| Config::from_vars(std::env::vars_os()), Config::check, deliver)
 }
 
-fn deliver(config: &Config) -> Exit {
+fn deliver(config: Config) -> Exit {
     daemon::log::init(SENDER.name, config.log.level, config.log.format);
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return end(Err(error.into())),
-    };
-    let exit = end(runtime.block_on(send(config)));
-    // A stdin that is not a pipe may still be read by a thread that nothing can interrupt.
-    runtime.shutdown_background();
-    exit
+    block_on(async move { send(&config).await })
 }
 
 async fn send(config: &Config) -> anyhow::Result<Exit> {
