@@ -152,10 +152,14 @@ pub fn failed(trouble: Trouble) -> anyhow::Error {
     anyhow::Error::new(trouble.unnamed()).exit(if mends { Exit::Unavailable } else { Exit::Config })
 }
 
-/// Runs what talks to a server.
+/// Runs what talks to a server. A look-up of a host's name that nobody answers is not waited for when
+/// the work has ended.
 ///
 /// # Errors
 /// What it fails with.
 pub fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let result = runtime.block_on(work);
+    runtime.shutdown_background();
+    result
 }

@@ -3,20 +3,20 @@
 //! `clock.c` is put in front of the C library, and adds what a file says to the wall clock.
 
 use std::ffi::OsString;
-use std::fs::{File, Permissions};
-use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
-use std::process::Command;
 
-use anyhow::{Context, ensure};
-use tempfile::TempDir;
+use anyhow::Context;
+
+use crate::shim::Shim;
 
 const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/clock.c");
 
 /// A wall clock, which goes right until it is [stepped](Clock::step).
 #[derive(Debug)]
 pub struct Clock {
-    dir: TempDir,
+    shim: Shim,
 }
 
 impl Clock {
@@ -26,20 +26,9 @@ impl Clock {
     ///
     /// If it cannot be made for another reason.
     pub fn new() -> anyhow::Result<Option<Clock>> {
-        let dir = tempfile::tempdir().context("create a directory")?;
-        // PostgreSQL runs as somebody else when we are root.
-        std::fs::set_permissions(dir.path(), Permissions::from_mode(0o755))
-            .context("open the directory to other users")?;
-        let clock = Clock { dir };
+        let Some(shim) = Shim::compile(SOURCE)? else { return Ok(None) };
+        let clock = Clock { shim };
         clock.step(0)?;
-        let mut compiler = Command::new("cc");
-        compiler.args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"]);
-        let compiled = match compiler.arg(clock.shim()).arg(SOURCE).output() {
-            Ok(output) => output,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error).context("failed to run cc"),
-        };
-        ensure!(compiled.status.success(), "cc: {}", String::from_utf8_lossy(&compiled.stderr));
         Ok(Some(clock))
     }
 
@@ -58,14 +47,10 @@ impl Clock {
 
     /// What a process is given to go by this clock.
     pub fn variables(&self) -> [(&'static str, OsString); 2] {
-        [("LD_PRELOAD", self.shim().into()), ("CLOCK_OFFSET_FILE", self.offset().into())]
-    }
-
-    fn shim(&self) -> PathBuf {
-        self.dir.path().join("clock.so")
+        [("LD_PRELOAD", self.shim.library().into()), ("CLOCK_OFFSET_FILE", self.offset().into())]
     }
 
     fn offset(&self) -> PathBuf {
-        self.dir.path().join("offset")
+        self.shim.dir().join("offset")
     }
 }

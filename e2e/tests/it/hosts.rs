@@ -1,12 +1,12 @@
-//! Several servers in the connection string.
+//! Several servers in the connection string, and one whose address nobody knows.
 
-use testkit::{Options, Pipeline, Postgres, Role};
+use testkit::{Options, Pipeline, Postgres, Process, Role, Signal, SilentResolver};
 use tokio_postgres::NoTls;
 
 use crate::SOON;
-use crate::faults::{AWAY, proxy};
+use crate::faults::{AWAY, proxy, skipped};
 use crate::support::sign_up;
-use crate::world::{World, stop};
+use crate::world::{KEY, World, stop};
 
 /// `collector | sender`, with other servers than the one there is.
 fn pipe(world: &World, change: impl Fn(&str) -> String) -> Pipeline {
@@ -78,4 +78,30 @@ async fn a_server_that_takes_no_writes_is_passed_over_if_that_is_asked_for() {
         assert!(read_only.log().contains(&came), "the read-only server was not asked");
     }
     world.quiet(&[&pipe.collector, &pipe.sender], &[]).await;
+}
+
+/// A thread that waits for the resolver cannot be interrupted, so it is left behind.
+#[test]
+fn an_end_does_not_wait_for_the_address_of_a_server() {
+    let Some(resolver) = SilentResolver::new().unwrap() else {
+        skipped("no C compiler, so no other resolver");
+        return;
+    };
+    let program = |name| {
+        Process::new(name)
+            .envs(resolver.variables())
+            .env("MAILROOM_DATABASE_URL", "postgres://who@database.example/them?connect_timeout=1")
+    };
+    let collector = || program("collector").env("MAILROOM_SECRET_KEY", KEY).stdout_held();
+    let sender = || program("sender").env("MAILROOM_TRANSPORT", "noop").stdin_held();
+    let serve = || program("mailroom").args(["serve", "--listen", "127.0.0.1:0"]);
+    for process in [collector(), sender(), serve()] {
+        let process = process.spawn().unwrap();
+        process.wait_for(SilentResolver::ASKED, SOON).unwrap();
+        process.signal(Signal::TERM).unwrap();
+        assert_eq!(process.wait(SOON).unwrap(), 0, "{}", process.stderr());
+    }
+    // Nor does a command that gives up.
+    let status = program("mailroom").args(["status"]).spawn().unwrap();
+    assert_eq!(status.wait(SOON).unwrap(), 75, "{}", status.stderr());
 }
