@@ -112,6 +112,11 @@ impl Templates {
         }
     }
 
+    /// The numbers that have a name, 1 and 2 always.
+    pub fn numbers(&self) -> impl Iterator<Item = ActionNumber> {
+        self.names.keys().filter_map(|number| ActionNumber::new(*number))
+    }
+
     /// The labels that the setting names.
     pub fn labels(&self) -> impl Iterator<Item = &str> {
         self.labels.keys().map(String::as_str)

@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use daemon::exit::Exit;
+use sender::config::Kind;
 
 use self::finding::{Finding, Report};
 use self::pipe::Action;
@@ -156,6 +157,10 @@ async fn database(
     let queue = settings.collector.as_ref().map(|(_, queue)| queue.as_str());
     let (actions, findings) = pipe::actions(&one, queue).await;
     report.say(findings)?;
+    let sender = settings.sender.as_ref().filter(|sender| sender.transport == Kind::Ses);
+    if let (Some(sender), false) = (sender, actions.is_empty()) {
+        report.say(stored::strangers(sender, &actions))?;
+    }
     report.say(Box::pin(rights::look(&one, half)).await)?;
     report.say(pipe::backlog(&one, queue.unwrap_or("mailroom")).await)?;
     Ok(if actions.is_empty() { Action::known() } else { actions })

@@ -65,6 +65,22 @@ pub async fn look(
     report.say(findings)
 }
 
+/// Names that no mail will ask for, since there is no such action.
+pub fn strangers(settings: &Config, actions: &[Action]) -> Vec<Finding> {
+    let names = &settings.ses_templates;
+    let always = Action::known();
+    let known = |is_it: &dyn Fn(&Action) -> bool| actions.iter().chain(&always).any(is_it);
+    let labels = names.labels().filter(|label| !known(&|action| action.label == *label));
+    let numbers = names.numbers().filter(|number| !known(&|action| action.number == *number));
+    let strangers = labels.map(str::to_owned).chain(numbers.map(|number| number.get().to_string()));
+    let finding = |stranger| {
+        let all: Vec<_> = actions.iter().map(|action| action.label.as_str()).collect();
+        let detail = format!("MAILROOM_SES_TEMPLATES names {stranger}, which is no action");
+        Finding::warning(CHECK, detail, format!("one of {}", all.join(", ")))
+    };
+    strangers.map(finding).collect()
+}
+
 /// What a template asks for that a mail has only if letters are made here. SES answers "success" to such
 /// a mail, and sends nothing.
 fn lacking(stored: &Stored, action: &str) -> Option<String> {

@@ -60,6 +60,12 @@ async fn what_mail_names_must_be_there() {
     diagnose(without().env("MAILROOM_SES_TEMPLATES", "activation=welcome"))
         .is_wrong("SES templates", "there is no welcome, for activation", "mailroom templates push")
         .alone();
+    for unknown in ["activaton", "9"] {
+        let names = format!("{unknown}=activationv1");
+        diagnose(without().env("MAILROOM_SES_TEMPLATES", names))
+            .warns("SES templates", &format!("names {unknown}, which is no action"), "activation, ")
+            .alone();
+    }
     set_up.db.execute(NEW_KIND).await.unwrap();
     set_up
         .db
