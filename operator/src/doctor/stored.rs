@@ -1,4 +1,5 @@
-//! The templates that SES stores: those that mail will name are there, and are those of the folder.
+//! The templates that SES stores: those that mail will name are there, get all that they ask for, and are
+//! those of the folder; and no name is for an action that there is not.
 
 use std::collections::BTreeMap;
 
