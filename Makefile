@@ -11,6 +11,8 @@ PROGRAMS := -p mailroom-collector -p mailroom-sender
 # One set for whatever is there to be watched: which features a dependency is compiled with depends on
 # what is compiled together, so that another set compiles most of it anew.
 SHOWS := $(PROGRAMS) -p xtask -p mailroom-example-signup
+# And one for whatever is installed, or is to be measured as it is installed.
+INSTALLED := $(PROGRAMS) -p mailroom-operator
 
 # How long `make soak` injects faults.
 SECONDS ?= 60
@@ -20,15 +22,13 @@ SECONDS ?= 60
 	check fmt clean help
 
 release: ## Build collector, sender and the operator's tool into bin/ (the default)
-	$(CARGO) build --locked --release $(PROGRAMS)
-	$(CARGO) build --locked --release -p mailroom-operator
+	$(CARGO) build --locked --release $(INSTALLED)
 	@mkdir -p bin
 	install -m 755 "$$CARGO_TARGET_DIR/release/collector" "$$CARGO_TARGET_DIR/release/sender" \
 		"$$CARGO_TARGET_DIR/release/mailroom" bin
 
 debug: ## Build them quickly, with debug information
-	$(CARGO) build --locked $(PROGRAMS)
-	$(CARGO) build --locked -p mailroom-operator
+	$(CARGO) build --locked $(INSTALLED)
 	@mkdir -p bin
 	install -m 755 "$$CARGO_TARGET_DIR/debug/collector" "$$CARGO_TARGET_DIR/debug/sender" \
 		"$$CARGO_TARGET_DIR/debug/mailroom" bin
@@ -46,13 +46,12 @@ soak: ## Faults at random for SECONDS=60, then a count of what was lost; SEED= a
 	@MAILROOM_TEST_BIN_DIR="$$CARGO_TARGET_DIR/debug" "$$CARGO_TARGET_DIR/debug/xtask" soak \
 		"$(SECONDS)" "$(SEED)"
 
-# The programs last and by themselves, as `make release` has them built: what is measured is what is
-# installed.
+# The programs last, as `make release` has them built: what is measured is what is installed.
 JSON ?= $(CARGO_TARGET_DIR)/bench.json
 PEERS ?= $(CARGO_TARGET_DIR)/peers
 bench: ## Measure it beside its limits and other queues: ROWS=2,3 ROUNDS=5 GROWTH=10000,1000000
 	$(CARGO) build --locked --release -p xtask
-	$(CARGO) build --locked --release $(PROGRAMS)
+	$(CARGO) build --locked --release $(INSTALLED)
 	@MAILROOM_TEST_BIN_DIR="$$CARGO_TARGET_DIR/release" "$$CARGO_TARGET_DIR/release/xtask" bench \
 		rows="$(ROWS)" rounds="$(ROUNDS)" part="$(PART)" growth="$(GROWTH)" peers="$(PEERS)" \
 		json="$(JSON)"
@@ -67,7 +66,7 @@ bench-smtp: ## Time MAILS=200 mails by SMTP to a private Postfix, against lettre
 
 BUDGETS ?= instructions/budgets.txt
 instructions: ## Count the instructions a mail takes, under Valgrind; fail if one is above its budget
-	@CARGO="$(CARGO)" sh scripts/instructions "$(BUDGETS)"
+	@CARGO="$(CARGO)" sh scripts/instructions "$(BUDGETS)" $(INSTALLED)
 
 # Without a sanitizer, which looks for what only unsafe code can do (we have none) and makes it three
 # times as slow.
@@ -77,11 +76,9 @@ fuzz: ## Fuzz what reads bytes from outside, RUNS= each; needs a nightly compile
 		$(CARGO) +nightly fuzz run -s none $$target -- -runs=$(RUNS) || exit 1; \
 	done
 
-# The programs first, each by itself as testkit has them built, so that no test has to wait for it.
+# The programs first, as testkit has them built, so that no test has to wait for it.
 test: ## Run all tests, on a private PostgreSQL
-	$(CARGO) build --locked -p mailroom-collector
-	$(CARGO) build --locked -p mailroom-sender
-	$(CARGO) build --locked -p mailroom-operator
+	$(CARGO) build --locked $(INSTALLED)
 	$(CARGO) build --locked -p xtask -p mailroom-example-signup
 	$(CARGO) test --locked --workspace
 

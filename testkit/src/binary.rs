@@ -11,15 +11,17 @@ use anyhow::{Context, ensure};
 /// A directory with programs that are to be used as they are, for instance those of a release.
 const DIR_VARIABLE: &str = "MAILROOM_TEST_BIN_DIR";
 
-/// The path of the program `name` of the package `mailroom-<name>`, or `mailroom-operator` for
-/// `mailroom` itself; see [`binary_of`].
+/// What `make` installs. Which features a dependency has depends on what is compiled together, so each
+/// is compiled with the others in mind, as `make` does it.
+const INSTALLED: [&str; 3] = ["mailroom-collector", "mailroom-sender", "mailroom-operator"];
+
+/// The path of an installed program: `collector`, `sender` or `mailroom`; see [`binary_of`].
 ///
 /// # Errors
 ///
 /// As [`binary_of`].
 pub fn binary(name: &str) -> anyhow::Result<PathBuf> {
-    let package = if name == "mailroom" { "operator" } else { name };
-    binary_of(&format!("mailroom-{package}"), name)
+    built(&INSTALLED, name)
 }
 
 /// The path of a program of this workspace, in the profile of the running test. The first call in
@@ -30,6 +32,10 @@ pub fn binary(name: &str) -> anyhow::Result<PathBuf> {
 ///
 /// If it does not compile.
 pub fn binary_of(package: &str, name: &str) -> anyhow::Result<PathBuf> {
+    built(&[package], name)
+}
+
+fn built(packages: &[&str], name: &str) -> anyhow::Result<PathBuf> {
     static BUILT: Mutex<Option<HashMap<String, PathBuf>>> = Mutex::new(None);
     if let Some(dir) = std::env::var_os(DIR_VARIABLE) {
         let path = PathBuf::from(dir).join(name);
@@ -41,19 +47,20 @@ pub fn binary_of(package: &str, name: &str) -> anyhow::Result<PathBuf> {
     if let Some(path) = built.get(name) {
         return Ok(path.clone());
     }
-    let path = build(package, name).with_context(|| format!("build {name}"))?;
+    let path = build(packages, name).with_context(|| format!("build {name}"))?;
     built.insert(name.to_owned(), path.clone());
     Ok(path)
 }
 
-fn build(package: &str, name: &str) -> anyhow::Result<PathBuf> {
+fn build(packages: &[&str], name: &str) -> anyhow::Result<PathBuf> {
     let exe = std::env::current_exe().context("ask for the path of this test")?;
     let place = Place::of(&exe).with_context(|| format!("no profile in {}", exe.display()))?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(cargo);
     command
         .args(["build", "--quiet", "--message-format=json-render-diagnostics"])
-        .args(["--package", package, "--bin", name, "--profile", place.profile])
+        .args(packages.iter().flat_map(|package| ["--package", package]))
+        .args(["--bin", name, "--profile", place.profile])
         .arg("--target-dir")
         .arg(place.target_dir)
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
