@@ -54,7 +54,7 @@ bench: ## Measure it beside its limits and other queues: ROWS=2,3 ROUNDS=5 GROWT
 	$(CARGO) build --locked --release $(INSTALLED)
 	@MAILROOM_TEST_BIN_DIR="$$CARGO_TARGET_DIR/release" "$$CARGO_TARGET_DIR/release/xtask" bench \
 		rows="$(ROWS)" rounds="$(ROUNDS)" part="$(PART)" growth="$(GROWTH)" peers="$(PEERS)" \
-		json="$(JSON)"
+		over="$(OVER)" json="$(JSON)"
 
 bench-peers: ## Fetch other queues for `make bench` into PEERS=target/peers; DRIVERS=<directory>
 	@CARGO="$(CARGO)" sh scripts/bench-peers "$(DRIVERS)" "$(PEERS)"

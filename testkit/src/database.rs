@@ -135,9 +135,7 @@ impl Database {
 
     /// Where it is, as a URI over TCP, for somebody with the rights of `role`.
     pub fn url_as(&self, role: Role) -> String {
-        let url = self.url.replacen("//postgres@", &format!("//{role}@"), 1);
-        assert_ne!(url, self.url, "the superuser's URL has another form than this expects");
-        url
+        role.in_url(&self.url)
     }
 
     /// Where it is, as `key=value` words through the Unix socket.

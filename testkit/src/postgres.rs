@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail, ensure};
+use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio_postgres::NoTls;
 
@@ -109,7 +110,14 @@ impl Postgres {
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
     }
 
-    /// The same as `key=value` words, through the Unix socket.
+    /// The same through the Unix socket.
+    pub fn socket_url(&self, database: &str) -> String {
+        let dir = self.cluster.dir().as_os_str().as_encoded_bytes();
+        let dir = percent_encode(dir, NON_ALPHANUMERIC);
+        format!("postgres://postgres@{dir}:{}/{database}", self.port)
+    }
+
+    /// That as `key=value` words.
     pub fn conninfo(&self, database: &str) -> String {
         let dir = self.cluster.dir().display();
         format!("host={dir} port={} user=postgres dbname={database}", self.port)

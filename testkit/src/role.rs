@@ -18,6 +18,13 @@ pub enum Role {
 impl Role {
     /// All of them.
     pub const ALL: [Role; 4] = [Role::Collector, Role::Sender, Role::Application, Role::Operator];
+
+    /// The superuser's URL of a database, for somebody with the rights of this role.
+    pub fn in_url(self, url: &str) -> String {
+        let own = url.replacen("//postgres@", &format!("//{self}@"), 1);
+        assert_ne!(own, url, "the superuser's URL has another form than this expects");
+        own
+    }
 }
 
 impl fmt::Display for Role {

@@ -10,7 +10,9 @@ use crate::SOON;
 #[tokio::test]
 async fn a_server_is_reachable_by_tcp_and_by_socket() -> anyhow::Result<()> {
     let server = shared();
-    for place in [server.url("postgres"), server.conninfo("postgres")] {
+    for place in
+        [server.url("postgres"), server.socket_url("postgres"), server.conninfo("postgres")]
+    {
         let (client, connection) =
             tokio_postgres::connect(&place, tokio_postgres::NoTls).await.context(place)?;
         tokio::spawn(connection);

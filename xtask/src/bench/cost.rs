@@ -41,7 +41,7 @@ pub(super) async fn measure(options: &Options) -> anyhow::Result<Section> {
         section.note("not counted: queries; there is no pg_stat_statements on this machine");
     }
     for (limit, mails) in BATCHES {
-        let world = World::new(&server).await?;
+        let world = World::new(&server, options).await?;
         if counts {
             let sql = "CREATE EXTENSION pg_stat_statements";
             world.admin.batch_execute(sql).await.context(sql)?;

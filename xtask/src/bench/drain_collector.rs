@@ -17,7 +17,7 @@ const BATCHES: [(u32, u64, Option<f64>); 3] =
     [(10, 10_000, Some(0.80)), (50, 30_000, None), (500, 100_000, Some(0.85))];
 
 pub(super) async fn measure(server: &Postgres, options: &Options) -> anyhow::Result<Section> {
-    let world = World::new(server).await?;
+    let world = World::new(server, options).await?;
     let waiting = options.of(WAITING);
     let mut rates = vec![(Vec::new(), Vec::new()); BATCHES.len()];
     for round in 0..options.rounds {

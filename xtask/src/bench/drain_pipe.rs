@@ -17,7 +17,7 @@ use super::world::World;
 const BATCHES: [(u32, u64, Option<f64>); 2] = [(50, 30_000, None), (500, 100_000, Some(0.75))];
 
 pub(super) async fn measure(server: &Postgres, options: &Options) -> anyhow::Result<Section> {
-    let world = World::new(server).await?;
+    let world = World::new(server, options).await?;
     let call = Noop.mails_per_call_max();
     let mut rates = vec![[const { Vec::new() }; 3]; BATCHES.len()];
     let (mut peers, mut missing) = peers::Peer::find(options.peers.as_deref());

@@ -36,7 +36,7 @@ pub(super) async fn measure(server: &Postgres, options: &Options) -> anyhow::Res
     pinned(server, options, &mut section).await?;
     let mut all = Vec::new();
     for &settled in &options.growth {
-        all.push(grown(server, options.of(settled)).await?);
+        all.push(grown(server, options, options.of(settled)).await?);
     }
     for round in 0..options.rounds {
         // Each is the first in turn.
@@ -61,8 +61,8 @@ pub(super) async fn measure(server: &Postgres, options: &Options) -> anyhow::Res
     Ok(section)
 }
 
-async fn grown(server: &Postgres, settled: u64) -> anyhow::Result<Grown> {
-    let mut world = World::new(server).await?;
+async fn grown(server: &Postgres, options: &Options, settled: u64) -> anyhow::Result<Grown> {
+    let mut world = World::new(server, options).await?;
     if settled > 0 {
         world.settle(settled).await?;
     }
@@ -100,7 +100,7 @@ impl Grown {
 
 /// The collector, and the whole pipe, with a snapshot open beside them and without one.
 async fn pinned(server: &Postgres, options: &Options, section: &mut Section) -> anyhow::Result<()> {
-    let world = World::new(server).await?;
+    let world = World::new(server, options).await?;
     let waiting = options.of(WAITING);
     let mut rates = [const { Vec::new() }; 4];
     for round in 0..options.rounds {

@@ -47,7 +47,7 @@ pub(super) struct Latency {
 pub(super) struct Times(Vec<Vec<f64>>);
 
 pub(super) async fn measure(server: &Postgres, options: &Options) -> anyhow::Result<Section> {
-    let latency = Latency::new(World::new(server).await?, CONNECTIONS).await?;
+    let latency = Latency::new(World::new(server, options).await?, CONNECTIONS).await?;
     let mut section = Section::new(4, "Latency: commit to the line, commit to accepted");
     for (rate, seconds) in RATES {
         let sign_ups = sign_ups(rate, options.seconds(seconds));

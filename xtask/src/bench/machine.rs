@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use testkit::Postgres;
 use tokio_postgres::NoTls;
 
+use super::options::{Options, Over};
 use super::stats::percentile;
 
 const SYNCS: u32 = 200;
@@ -26,11 +27,12 @@ pub(super) struct Machine {
     cores: usize,
     load: String,
     sync_ms: [f64; 2],
+    over: Over,
     trip_us: [f64; 2],
 }
 
-pub(super) async fn describe(server: &Postgres) -> anyhow::Result<Machine> {
-    let url = server.url("postgres");
+pub(super) async fn describe(server: &Postgres, options: &Options) -> anyhow::Result<Machine> {
+    let url = options.url(server, "postgres");
     let (client, connection) = tokio_postgres::connect(&url, NoTls).await.context("connect")?;
     tokio::spawn(connection);
     let version = client.query_one("SELECT current_setting('server_version')", &[]).await?.get(0);
@@ -48,6 +50,7 @@ pub(super) async fn describe(server: &Postgres) -> anyhow::Result<Machine> {
         cores: std::thread::available_parallelism().map_or(1, usize::from),
         load: read("/proc/loadavg").split(' ').next().unwrap_or_default().to_owned(),
         sync_ms: ends(&syncs(server)?),
+        over: options.over,
         trip_us: ends(&trips),
     })
 }
@@ -89,7 +92,8 @@ impl Machine {
         format!(
             "PostgreSQL {postgres}, fsync on · Linux {kernel} · {cores} × {cpu} · load {load}\n\
              one page to the disk {sync:.2} ms (p99 {sync_99:.2}) · \
-             a round trip to PostgreSQL {trip:.0} µs (p99 {trip_99:.0})\n"
+             a round trip to PostgreSQL over {} {trip:.0} µs (p99 {trip_99:.0})\n",
+            self.over.name()
         )
     }
 
@@ -101,6 +105,7 @@ impl Machine {
             "cores": self.cores,
             "load_at_start": self.load,
             "fdatasync_ms": { "p50": self.sync_ms[0], "p99": self.sync_ms[1] },
+            "over": self.over.name(),
             "round_trip_us": { "p50": self.trip_us[0], "p99": self.trip_us[1] },
         })
     }

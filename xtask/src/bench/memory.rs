@@ -21,7 +21,7 @@ const GROWTH_MAX: f64 = 0.1;
 
 pub(super) async fn measure(server: &Postgres, options: &Options) -> anyhow::Result<Section> {
     let mut section = Section::new(6, "Memory: each half, and both in 6 MiB");
-    let world = World::new(server).await?;
+    let world = World::new(server, options).await?;
     // The people, before the halves run.
     world.waiting(options.of(STRETCHES[1])).await?;
     for _ in 0..options.rounds {

@@ -35,7 +35,7 @@ use testkit::Postgres;
 use self::options::Options;
 use self::report::Section;
 
-/// `[rows=1,2] [rounds=5] [part=1] [growth=10000,1000000] [peers=DIR] [json=FILE]`
+/// `[rows=1,2] [rounds=5] [part=1] [growth=10000,1000000] [peers=DIR] [over=socket] [json=FILE]`
 pub(crate) fn run(args: &[&str]) -> anyhow::Result<()> {
     let options = Options::parse(args)?;
     // One thread, so that what is measured with has one core at most.
@@ -58,7 +58,7 @@ async fn all(options: &Options) -> anyhow::Result<()> {
     testkit::binary("sender")?;
     // As it is installed: commits reach the disk.
     let server = Postgres::start().context("start PostgreSQL")?;
-    let machine = machine::describe(&server).await?;
+    let machine = machine::describe(&server, options).await?;
     say(&machine.table())?;
     let mut sections = Vec::new();
     for &row in &options.rows {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, bail, ensure};
+use testkit::Postgres;
 
 /// The rows there are.
 pub(super) const ROWS: std::ops::RangeInclusive<u8> = 1..=7;
@@ -11,6 +12,25 @@ const ROUNDS: usize = 5;
 /// Settled deliveries behind the runs of row 5; the first is what the others are compared with. Ten
 /// million take minutes to make.
 const GROWTH: [u64; 2] = [10_000, 1_000_000];
+
+/// How everything that is measured connects.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Over {
+    /// As libpq does by itself, where the server is on the same machine.
+    Socket,
+    /// The loopback interface.
+    Tcp,
+}
+
+impl Over {
+    /// For people.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Over::Socket => "a Unix socket",
+            Over::Tcp => "TCP",
+        }
+    }
+}
 
 /// See the module.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +45,8 @@ pub(super) struct Options {
     pub(super) growth: Vec<u64>,
     /// Where the peers were installed, and their drivers with them.
     pub(super) peers: Option<PathBuf>,
+    /// See [`Over`].
+    pub(super) over: Over,
     /// Where the results go as JSON.
     pub(super) json: Option<PathBuf>,
 }
@@ -38,6 +60,7 @@ impl Options {
             part: 1,
             growth: GROWTH.to_vec(),
             peers: None,
+            over: Over::Socket,
             json: None,
         };
         for arg in args {
@@ -50,13 +73,26 @@ impl Options {
                 ("part", part) => options.part = number(name, part)?,
                 ("growth", sizes) => options.growth = numbers(name, sizes)?,
                 ("peers", place) => options.peers = Some(place.into()),
+                ("over", "socket") => options.over = Over::Socket,
+                ("over", "tcp") => options.over = Over::Tcp,
+                ("over", _) => bail!("over: socket or tcp, not {value:?}"),
                 ("json", file) => options.json = Some(file.into()),
-                _ => bail!("{name} is not an option: rows, rounds, part, growth, peers, json"),
+                _ => {
+                    bail!("{name} is not an option: rows, rounds, part, growth, peers, over, json")
+                }
             }
         }
         ensure!(options.rows.iter().all(|row| ROWS.contains(row)), "rows: from 1 to 7");
         ensure!(options.rounds > 0 && options.part > 0, "rounds and part: 1 or more");
         Ok(options)
+    }
+
+    /// A database, for the superuser.
+    pub(super) fn url(&self, server: &Postgres, database: &str) -> String {
+        match self.over {
+            Over::Socket => server.socket_url(database),
+            Over::Tcp => server.url(database),
+        }
     }
 
     /// So many, or the part of it that is asked for.
@@ -89,7 +125,8 @@ mod tests {
         let usual = Options::parse(&[]).unwrap();
         assert_eq!(Options::parse(&["rows=", "json="]).unwrap(), usual);
         assert_eq!(Options::parse(&["rows=2,3"]).unwrap().rows, [2, 3]);
-        for wrong in ["rows=8", "rows=x", "rounds=0", "size=1", "rows"] {
+        assert_eq!(Options::parse(&["over=tcp"]).unwrap().over, Over::Tcp);
+        for wrong in ["over=udp", "rows=8", "rows=x", "rounds=0", "size=1", "rows"] {
             assert!(Options::parse(&[wrong]).is_err(), "{wrong}");
         }
     }

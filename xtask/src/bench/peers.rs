@@ -113,7 +113,8 @@ impl Peer {
         self.failed = true;
         let jobs = options.of(self.kind.jobs).max(10);
         let database = Database::empty_on(server).await?;
-        let setup = self.setup(&database)?.spawn()?;
+        let url = options.url(server, database.name());
+        let setup = self.setup(&url).spawn()?;
         let code = setup.wait(SET_UP_WITHIN)?;
         ensure!(code == 0, "its setup ends with {code}: {}", last_line(&setup.stderr()));
         let fill = self.kind.fill.replace("{n}", &jobs.to_string());
@@ -122,7 +123,7 @@ impl Peer {
         for tidy in ["VACUUM ANALYZE", "CHECKPOINT"] {
             client.batch_execute(tidy).await.context(tidy)?;
         }
-        let worker = self.driver(&database, "drain")?.env("N", jobs.to_string()).stdout_held();
+        let worker = self.driver(&url, "drain").env("N", jobs.to_string()).stdout_held();
         let worker = worker.envs(self.kind.env.iter().copied()).spawn()?;
         let mut first = None;
         for line in BufReader::new(worker.take_stdout().context("stdout is held")?).lines() {
@@ -141,15 +142,15 @@ impl Peer {
         anyhow::bail!("it has ended: {}", last_line(&worker.stderr()))
     }
 
-    fn setup(&self, database: &Database) -> anyhow::Result<Process> {
+    fn setup(&self, url: &str) -> Process {
         if self.kind.driver != "graphile-worker.mjs" {
-            return self.driver(database, "setup");
+            return self.driver(url, "setup");
         }
         let tool = self.dir.join("node_modules/graphile-worker/dist/cli.js");
-        Ok(self.node().arg(tool).args(["--schema-only", "-c", database.url()]))
+        self.node().arg(tool).args(["--schema-only", "-c", url])
     }
 
-    fn driver(&self, database: &Database, mode: &str) -> anyhow::Result<Process> {
+    fn driver(&self, url: &str, mode: &str) -> Process {
         let file = self.dir.join(self.kind.driver);
         let extension = file.extension().and_then(|extension| extension.to_str());
         let process = match extension {
@@ -157,7 +158,7 @@ impl Peer {
             Some("py") => Process::at(self.dir.join("python/bin/python")).arg(&file),
             _ => Process::at(&file),
         };
-        Ok(process.env("DATABASE_URL", database.url()).env("MODE", mode))
+        process.env("DATABASE_URL", url).env("MODE", mode)
     }
 
     /// The one that was fetched, if one was.

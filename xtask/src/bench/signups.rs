@@ -31,7 +31,7 @@ const MODES: [(&str, &str, Option<&str>); 5] = [
 ];
 
 pub(super) async fn measure(server: &Postgres, options: &Options) -> anyhow::Result<Section> {
-    let world = World::new(server).await?;
+    let world = World::new(server, options).await?;
     let writers = Writers::connect(&world.url_as(Role::Application), MOST).await?;
     let mut rates = vec![[const { Vec::new() }; MODES.len()]; WRITERS.len()];
     for round in 0..options.rounds {

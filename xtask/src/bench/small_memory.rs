@@ -47,7 +47,7 @@ async fn round(
         (server.socket_dir().join("ca.pem"), server.socket_dir().join("output"));
     std::fs::write(&trusted, &authority.pem).context("write the authority's certificate")?;
     let mails = options.of(MAILS);
-    let world = World::new(server).await?;
+    let world = World::new(server, options).await?;
     let last = world.waiting(mails).await?;
     let sender = world
         .sender()

@@ -7,6 +7,8 @@ use anyhow::{Context, ensure};
 use testkit::{Database, Postgres, Process, Role};
 use tokio_postgres::Client;
 
+use super::options::Options;
+
 pub(super) const KEY: &str = "deadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeef";
 /// The longest that anything but a drain may take, on a slow machine.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
@@ -22,9 +24,7 @@ const ASLEEP: &str = "SELECT EXISTS (SELECT FROM pg_locks AS l JOIN pg_database 
     AND l.granted AND l.mode = 'ExclusiveLock' AND d.datname = current_database())";
 
 pub(super) struct World {
-    /// Never dropped: that would look for each of its addresses in every log. The server takes it
-    /// along.
-    database: ManuallyDrop<Database>,
+    url: String,
     /// For what is not measured.
     pub(super) admin: Client,
     /// Tokens up to this number were settled long ago.
@@ -32,21 +32,24 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) async fn new(server: &Postgres) -> anyhow::Result<World> {
+    pub(super) async fn new(server: &Postgres, options: &Options) -> anyhow::Result<World> {
+        // Never dropped: that would look for each of its addresses in every log. The server takes it
+        // along.
         let database = ManuallyDrop::new(Database::fresh_on(server).await?);
         let admin = database.client().await?;
         let patient = "ALTER TABLE tokens ALTER COLUMN expires_at
             SET DEFAULT extract(epoch FROM now() + interval '1 day')";
         admin.batch_execute(patient).await.context("let tokens live for a day")?;
-        Ok(World { database, admin, settled: 0 })
+        let url = options.url(server, database.name());
+        Ok(World { url, admin, settled: 0 })
     }
 
     pub(super) fn url(&self) -> &str {
-        self.database.url()
+        &self.url
     }
 
     pub(super) fn url_as(&self, role: Role) -> String {
-        self.database.url_as(role)
+        role.in_url(&self.url)
     }
 
     /// Makes this many deliveries that were settled a while ago, with all that they left behind.
