@@ -192,8 +192,10 @@ impl Batcher {
     /// and the next one falls due in `next_due_in`.
     pub fn looked(&mut self, due: u32, next_due_in: Option<Duration>, now: Instant) {
         if !self.armed {
-            // Each would have been a wake-up.
-            self.heat.add(due.saturating_sub(self.known), now);
+            if self.poll.as_secs_f64() <= HEAT_SECONDS {
+                // Each would have been a wake-up.
+                self.heat.add(due.saturating_sub(self.known), now);
+            }
         } else if due > 0 && self.opened.is_none() {
             // There was no time to wait for it.
             self.heat.add(1, now);
@@ -207,7 +209,10 @@ impl Batcher {
         } else {
             self.opened.get_or_insert(now);
         }
-        self.awake = self.awake && self.heat.level(now) > HEAT_SLEEPY;
+        let heat = self.heat.level(now);
+        // Armed, it gives the gate back first.
+        self.awake =
+            if self.awake { heat > HEAT_SLEEPY } else { !self.armed && heat >= HEAT_AWAKE };
         let many = MANY.max(self.limit);
         self.poll = match (self.awake, self.armed) {
             // There are more than were counted.
@@ -397,6 +402,38 @@ mod tests {
             }
             now += AWAKE_POLL;
         }
+    }
+
+    /// Under load somebody is always within the gate. One that has just been started, and the second
+    /// of two, would try for it with every look, and look everywhere.
+    #[test]
+    fn many_keep_it_awake_also_if_it_could_not_arm() {
+        let mut now = Instant::now();
+        let mut batcher = Batcher::new(10, TIMEOUT, now);
+        assert_eq!(batcher.step(now), Step::Claim(10));
+        batcher.claimed(10, 0, now);
+        for _ in 0..3 {
+            look(&mut batcher, 19, false, now);
+            assert_eq!(batcher.step(now), Step::Claim(10));
+            batcher.claimed(10, 10, now);
+            now += AWAKE_POLL;
+        }
+        now = batcher.poll_at;
+        assert_eq!(batcher.step(now), Step::Look { arm: false });
+    }
+
+    #[test]
+    fn a_few_in_a_second_do_not_keep_it_awake_if_it_could_not_arm() {
+        let mut now = Instant::now();
+        let mut batcher = Batcher::new(50, TIMEOUT, now);
+        batcher.claimed(50, 0, now);
+        for _ in 0..9 {
+            look(&mut batcher, 0, false, now);
+            now = batcher.poll_at;
+        }
+        assert_eq!(batcher.poll, POLL_MAX);
+        look(&mut batcher, 20, false, now);
+        assert_eq!(batcher.step(now), Step::Wait(Some(now + POLL_MAX)));
     }
 
     #[test]
