@@ -16,7 +16,8 @@ use crate::pace::{BATCHES_AHEAD, Pace, ROWS_AHEAD};
 
 /// How often an awake collector looks.
 const AWAKE_POLL: Duration = Duration::from_millis(5);
-/// With so many due at a time it may look half as often, with twice as many a quarter as often.
+/// With so many due at a time it may look half as often, with twice as many a quarter as often, and so
+/// on: beside so many sign-ups a look costs more than a wait of some milliseconds.
 const MANY: u32 = 20;
 /// How soon, and at most how late, it looks again when it could not arm.
 const POLL_FIRST: Duration = Duration::from_millis(10);
@@ -103,7 +104,7 @@ impl Batcher {
 
     /// How far a look should count.
     pub fn look_limit(&self) -> u32 {
-        self.limit.saturating_mul(BATCHES_AHEAD).max(ROWS_AHEAD)
+        self.limit.saturating_mul(BATCHES_AHEAD).max(2 * ROWS_AHEAD)
     }
 
     /// The next thing to do.
@@ -217,6 +218,7 @@ impl Batcher {
         self.poll = match (self.awake, self.armed) {
             // There are more than were counted.
             (true, _) if due >= self.look_limit() => Duration::ZERO,
+            (true, _) if due >= many.saturating_mul(4) => 8 * AWAKE_POLL,
             (true, _) if due >= many.saturating_mul(2) => 4 * AWAKE_POLL,
             (true, _) if due >= many => 2 * AWAKE_POLL,
             (true, _) => AWAKE_POLL,
@@ -595,7 +597,9 @@ mod tests {
             batcher.noticed(now);
         }
         batcher.disarmed();
-        for (due, wait) in [(9, 5), (19, 5), (20, 10), (39, 10), (40, 20), (199, 20), (200, 0)] {
+        for (due, wait) in
+            [(19, 5), (20, 10), (39, 10), (40, 20), (79, 20), (80, 40), (399, 40), (400, 0)]
+        {
             now = batcher.poll_at;
             look(&mut batcher, due, false, now);
             while let Step::Claim(rows) = batcher.step(now) {
